@@ -1,0 +1,32 @@
+# The CUDA plugin lathe_cuda.so: every lathe/**/*.cu and lathe/tensor/cuda_*.cpp. The program loads it at run time from the
+# folder of liblathe.so and links none of it; the plugin takes kernels, runtime and errors from liblathe.so.
+include(CheckLanguage)
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)  # before enable_language, which would set its own
+  set(CMAKE_CUDA_ARCHITECTURES 90a-real)
+endif()
+if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(CMAKE_CUDA_COMPILER nvcc HINTS /usr/local/cuda/bin REQUIRED)
+endif()
+enable_language(CUDA)
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25.1 does not know nvcc's flag
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+endif()
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+find_package(CUDAToolkit 13 REQUIRED)
+
+file(GLOB_RECURSE LATHE_CUDA_SOURCES CONFIGURE_DEPENDS
+  ${PROJECT_SOURCE_DIR}/lathe/*.cu ${PROJECT_SOURCE_DIR}/lathe/tensor/cuda_*.cpp)
+if(NOT LATHE_CUDA_SOURCES)
+  message(STATUS "no CUDA source yet, so no plugin")
+  add_custom_target(lathe_cuda)
+  return()
+endif()
+add_library(lathe_cuda MODULE ${LATHE_CUDA_SOURCES})
+set_target_properties(lathe_cuda PROPERTIES
+  PREFIX "" LIBRARY_OUTPUT_DIRECTORY $<TARGET_FILE_DIR:lathe>
+  BUILD_RPATH "${CUDAToolkit_LIBRARY_DIR}" INSTALL_RPATH "$ORIGIN;${CUDAToolkit_LIBRARY_DIR}")
+target_compile_options(lathe_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+target_link_libraries(lathe_cuda PRIVATE lathe lathe_compiler CUDA::cudart CUDA::cublasLt)
+install(TARGETS lathe_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -1,0 +1,22 @@
+#pragma once
+
+namespace lathe {
+
+/// While one lives, SIGINT (Ctrl-C) and SIGTERM ask the program to stop where that is safe: they set interrupted(). A
+/// second one ends the process at once, with the exit status of interrupt_status(). One at a time; made by the main
+/// thread.
+class InterruptGuard {
+ public:
+  InterruptGuard();
+  ~InterruptGuard();
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+};
+
+/// Whether a signal came since the guard was made. Cheap; any thread.
+bool interrupted();
+
+/// What a shell expects of a program that a signal ended: 130 after SIGINT, 143 after SIGTERM; 0 before any.
+int interrupt_status();
+
+}  // namespace lathe

@@ -1,0 +1,17 @@
+#include "tests/support/checkout.h"
+
+#include <cstdlib>
+
+namespace lathe {
+
+std::filesystem::path checkout() { return LATHE_SOURCE_DIR; }
+
+std::string shared_data(const std::string& name) {
+  const char* asked = std::getenv("LATHE_DATA");
+  std::filesystem::path folder = asked && *asked ? asked : checkout() / ".." / "shared" / "data";
+  return std::filesystem::exists(folder / name) ? (folder / name).string() : "";
+}
+
+std::string no_shared_data(const std::string& name) { return "no " + name + " in LATHE_DATA or ../shared/data"; }
+
+}  // namespace lathe

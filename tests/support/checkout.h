@@ -1,0 +1,16 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace lathe {
+
+/// The root of the checkout under test.
+std::filesystem::path checkout();
+
+/// Where shared test data `name` lies: below the environment's LATHE_DATA, or below ../shared/data beside the checkout.
+/// Empty when it is not there; a test then skips with `no_shared_data(name)`.
+std::string shared_data(const std::string& name);
+std::string no_shared_data(const std::string& name);
+
+}  // namespace lathe

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+struct ProgramResult {
+  int status;  // the exit status, or 128 + the signal that ended it
+  std::string output;
+  std::string errors;
+};
+
+/// Runs the program `arguments[0]`, found along PATH, with an empty standard input, and waits for it. No shell takes
+/// part. Throws Error when it cannot be started.
+ProgramResult run_program(const std::vector<std::string>& arguments);
+
+/// Runs the `lathe` of this build: `run_lathe({"tokenizer", "show", path})`.
+ProgramResult run_lathe(std::vector<std::string> arguments);
+
+/// True when `build/peers` (script/setup --peers), or the venv that the environment's LATHE_PEERS names, is there; a
+/// test of a suite named Peer... otherwise skips with `no_peers()`.
+bool peers_are_ready();
+std::string no_peers();
+
+/// Runs the Python program `code` with the peers' interpreter and returns its standard output; `arguments` are its
+/// sys.argv[1:]. Throws Error with what it wrote when it fails.
+std::string run_peer(const std::string& code, const std::vector<std::string>& arguments = {});
+
+}  // namespace lathe
