@@ -1,0 +1,26 @@
+#include "lathe/tensor/runtime.h"
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+
+namespace {
+thread_local Runtime* current_runtime = nullptr;
+}
+
+std::string Device::name() const {
+  return text(meta ? "meta:" : "", backend == Backend::cpu ? "cpu" : "cuda", ":", index);
+}
+
+Runtime::Runtime(Device on, int64_t capacity) : device(on), arena(on, capacity), previous_(current_runtime) {
+  current_runtime = this;
+}
+
+Runtime::~Runtime() { current_runtime = previous_; }
+
+Runtime& Runtime::current() {
+  if (!current_runtime) throw InternalError("no Runtime on this thread");
+  return *current_runtime;
+}
+
+}  // namespace lathe

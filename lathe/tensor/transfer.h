@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "lathe/base/bytes.h"
+#include "lathe/tensor/kernel.h"
+
+namespace lathe {
+
+/// to = from; bytes of the host.
+constinit inline Kernel<void(Bytes from, Tensor& to)> upload_kernel{"upload"};
+
+/// Fills `to` from the host. Throws InternalError unless `from` has exactly its bytes.
+void upload(Bytes from, Tensor& to);
+template <class T>
+void upload(std::span<const T> from, Tensor& to) {
+  upload(std::as_bytes(from), to);
+}
+
+/// The first bytes of `from` as a T; nothing on a meta device, so that no decision can rest on what it does not know.
+template <class T>
+std::optional<T> read_value(const Tensor& from) {
+  if (from.is_meta()) return std::nullopt;
+  return *from.data<T>();
+}
+
+}  // namespace lathe
