@@ -1,0 +1,61 @@
+#include "lathe/files/model_config.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/base/mapped_file.h"
+#include "lathe/models/family.h"
+
+namespace lathe {
+namespace {
+
+int64_t token_id(const nlohmann::json& json, const char* field) {
+  auto found = json.find(field);
+  if (found == json.end() || found->is_null()) return -1;
+  const nlohmann::json& first = found->is_array() && !found->empty() ? found->front() : *found;  // several end tokens
+  return first.get<int64_t>();
+}
+
+}  // namespace
+
+ModelConfig read_model_config(const std::string& directory) {
+  std::string path = (std::filesystem::path(directory) / "config.json").string();
+  MappedFile file(path);
+  require(file.size() < 1'000'000, path, ": ", file.size(), " bytes are too many for a config.json");
+  nlohmann::json json = nlohmann::json::parse(file.view(), nullptr, false);
+  require(json.is_object(), path, ": no JSON object");
+  try {
+    ModelConfig config;
+    require(json.contains("model_type"), path, ": no model_type");
+    config.model_type = json.at("model_type").get<std::string>();
+    config.initializer_range = json.value("initializer_range", 0.02);
+    config.bos_token_id = token_id(json, "bos_token_id");
+    config.eos_token_id = token_id(json, "eos_token_id");
+    family_named(config.model_type).read(json, config);
+    return completed(config);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(text(path, ": ", error.what()));
+  } catch (const Error& error) {
+    throw Error(text(path, ": ", error.what()));
+  }
+}
+
+std::string model_config_json(const ModelConfig& config, DType dtype) {
+  const Family& family = family_named(config.model_type);
+  nlohmann::json json = {{"model_type", config.model_type},
+                         {"architectures", {family.architecture}},
+                         {"vocab_size", config.vocab_size},
+                         {"tie_word_embeddings", config.tie_word_embeddings},
+                         {"initializer_range", config.initializer_range},
+                         {"torch_dtype", dtype == DType::f32    ? "float32"
+                                         : dtype == DType::bf16 ? "bfloat16"
+                                                                : "float16"},
+                         {"use_cache", true}};
+  if (config.bos_token_id >= 0) json["bos_token_id"] = config.bos_token_id;
+  if (config.eos_token_id >= 0) json["eos_token_id"] = config.eos_token_id;
+  family.write(config, json);
+  return json.dump(2) + "\n";
+}
+
+}  // namespace lathe

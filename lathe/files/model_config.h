@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+#include "lathe/models/config.h"
+#include "lathe/tensor/dtype.h"
+
+namespace lathe {
+
+/// The model that `directory`/config.json describes. Throws Error naming the file and the field that is missing, of
+/// another type, or out of range.
+ModelConfig read_model_config(const std::string& directory);
+
+/// The text of a config.json that transformers opens; `dtype` is that of the tensors beside it.
+std::string model_config_json(const ModelConfig& config, DType dtype);
+
+}  // namespace lathe

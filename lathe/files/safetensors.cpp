@@ -1,0 +1,204 @@
+#include "lathe/files/safetensors.h"
+
+#include <simdjson.h>
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "lathe/base/durable_file.h"
+#include "lathe/base/error.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kLargestHeader = 100'000'000;  // as the reference implementation
+
+struct Spelling {
+  const char* name;
+  DType dtype;
+};
+constexpr Spelling kSpellings[] = {{"F32", DType::f32}, {"BF16", DType::bf16}, {"F16", DType::f16},
+                                   {"I8", DType::i8},   {"U8", DType::u8},     {"I32", DType::i32},
+                                   {"I64", DType::i64}, {"U16", DType::u16}};
+
+std::optional<DType> dtype_spelt(std::string_view name) {
+  for (const Spelling& spelling : kSpellings)
+    if (name == spelling.name) return spelling.dtype;
+  return std::nullopt;
+}
+
+const char* spelling_of(DType dtype) {
+  for (const Spelling& spelling : kSpellings)
+    if (spelling.dtype == dtype) return spelling.name;
+  throw InternalError("a dtype without a safetensors name");
+}
+
+/// Elements of `shape`; -1 when they overflow.
+int64_t count_elements(const std::vector<int64_t>& shape) {
+  int64_t elements = 1;
+  for (int64_t extent : shape)
+    if (extent < 0 || __builtin_mul_overflow(elements, extent, &elements)) return -1;
+  return elements;
+}
+
+class HeaderReader {
+ public:
+  HeaderReader(int64_t data_bytes, const std::string& path) : data_bytes_(data_bytes), path_(path) {}
+
+  SafetensorsHeader read(std::string_view json) {
+    simdjson::dom::parser parser;
+    simdjson::dom::element root;
+    simdjson::padded_string padded(json);
+    auto error = parser.parse(padded).get(root);
+    require(!error, path_, ": header is no valid JSON: ", simdjson::error_message(error));
+    require(root.is_object(), path_, ": header is no JSON object");
+    std::set<std::string_view> names;
+    for (auto [key, value] : simdjson::dom::object(root)) {
+      require(names.insert(key).second, path_, ": tensor \"", key, "\" appears twice");
+      if (key == "__metadata__")
+        read_metadata(value);
+      else
+        header_.entries.push_back(read_entry(std::string(key), value));
+    }
+    check_layout();
+    return std::move(header_);
+  }
+
+ private:
+  int64_t data_bytes_;
+  const std::string& path_;
+  SafetensorsHeader header_;
+
+  void read_metadata(simdjson::dom::element value) {
+    require(value.is_object(), path_, ": __metadata__ is no object");
+    for (auto [key, item] : simdjson::dom::object(value)) {
+      std::string_view string;
+      require(!item.get(string), path_, ": metadata \"", key, "\" is no string");
+      header_.metadata.emplace(key, string);
+    }
+  }
+
+  TensorEntry read_entry(const std::string& name, simdjson::dom::element value) {
+    TensorEntry entry;
+    entry.name = name;
+    std::string_view dtype;
+    simdjson::dom::array shape, offsets;
+    require(value.is_object() && !value["dtype"].get(dtype) && !value["shape"].get(shape) &&
+                !value["data_offsets"].get(offsets) && offsets.size() == 2,
+            path_, ": tensor \"", name, "\" lacks dtype, shape or a pair of data_offsets");
+    std::optional<DType> known = dtype_spelt(dtype);
+    require(known.has_value(), path_, ": tensor \"", name, "\" has type ", dtype,
+            "; known are F32, BF16, F16, I8, U8, I32, I64, U16");
+    entry.dtype = *known;
+    for (simdjson::dom::element extent : shape) entry.shape.push_back(number(name, extent));
+    entry.offset = number(name, offsets.at(0));
+    entry.bytes = number(name, offsets.at(1)) - entry.offset;
+    check_size(entry);
+    return entry;
+  }
+
+  int64_t number(const std::string& name, simdjson::dom::element value) const {
+    int64_t number = -1;
+    require(!value.get(number) && number >= 0, path_, ": tensor \"", name,
+            "\" has a size or offset that is no whole number");
+    return number;
+  }
+
+  void check_size(const TensorEntry& entry) const {
+    int64_t elements = count_elements(entry.shape), bytes = -1;
+    bool fits = elements >= 0 && !__builtin_mul_overflow(elements, size_of(entry.dtype), &bytes);
+    require(fits && bytes == entry.bytes, path_, ": tensor \"", entry.name, "\" needs ", fits ? bytes : -1,
+            " bytes for its shape but has ", entry.bytes);
+    require(entry.offset + entry.bytes <= data_bytes_, path_, ": tensor \"", entry.name, "\" ends at byte ",
+            entry.offset + entry.bytes, " of ", data_bytes_, "; the file is truncated");
+  }
+
+  void check_layout() {
+    auto& entries = header_.entries;
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](auto& a, auto& b) { return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes); });
+    int64_t end = 0;
+    for (const TensorEntry& entry : entries) {
+      require(entry.offset >= end, path_, ": tensor \"", entry.name, "\" overlaps the one before it");
+      require(entry.offset == end, path_, ": ", entry.offset - end, " bytes before tensor \"", entry.name,
+              "\" belong to none");
+      end = entry.offset + entry.bytes;
+    }
+    require(end == data_bytes_, path_, ": ", data_bytes_ - end, " bytes after the last tensor belong to none");
+  }
+};
+
+std::string header_of(std::span<const TensorSource> tensors, const std::map<std::string, std::string>& metadata) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  if (!metadata.empty()) json["__metadata__"] = metadata;
+  int64_t offset = 0;
+  for (const TensorSource& tensor : tensors) {
+    int64_t bytes = count_elements(tensor.shape) * size_of(tensor.dtype);
+    json[tensor.name] = {
+        {"dtype", spelling_of(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + bytes}}};
+    offset += bytes;
+  }
+  std::string header = json.dump();
+  header.resize((header.size() + 7) / 8 * 8, ' ');  // data begins at a multiple of 8
+  return header;
+}
+
+}  // namespace
+
+int64_t TensorEntry::elements() const { return count_elements(shape); }
+
+SafetensorsHeader parse_safetensors_header(std::string_view json, int64_t data_bytes, const std::string& path) {
+  return HeaderReader(data_bytes, path).read(json);
+}
+
+SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
+  uint64_t length = 0;
+  require(file_.size() >= 8, path, ": ", file_.size(), " bytes are no safetensors file");
+  std::memcpy(&length, file_.data(), 8);
+  require(length <= uint64_t(kLargestHeader), path, ": header of ", length, " bytes is larger than ", kLargestHeader);
+  require(int64_t(length) + 8 <= file_.size(), path, ": header of ", length, " bytes in a file of ", file_.size());
+  int64_t data = 8 + int64_t(length);
+  SafetensorsHeader header = parse_safetensors_header(file_.view().substr(8, length), file_.size() - data, path);
+  entries_ = std::move(header.entries);
+  metadata_ = std::move(header.metadata);
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    entries_[i].offset += data;
+    by_name_.emplace(entries_[i].name, i);
+  }
+}
+
+const TensorEntry* SafetensorsFile::find(const std::string& name) const {
+  auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &entries_[found->second];
+}
+
+Bytes SafetensorsFile::bytes(const TensorEntry& entry) const {
+  return file_.bytes().subspan(size_t(entry.offset), size_t(entry.bytes));
+}
+
+int64_t safetensors_bytes(std::span<const TensorSource> tensors, const std::map<std::string, std::string>& metadata) {
+  int64_t bytes = 8 + int64_t(header_of(tensors, metadata).size());
+  for (const TensorSource& tensor : tensors) bytes += count_elements(tensor.shape) * size_of(tensor.dtype);
+  return bytes;
+}
+
+void write_safetensors(const std::string& path, std::span<const TensorSource> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::string header = header_of(tensors, metadata);
+  uint64_t length = header.size();
+  DurableFile file(path);
+  file.write(Bytes(reinterpret_cast<const std::byte*>(&length), 8));
+  file.write(header);
+  for (const TensorSource& tensor : tensors) {
+    int64_t wanted = count_elements(tensor.shape) * size_of(tensor.dtype), before = file.size();
+    tensor.fill([&](Bytes bytes) { file.write(bytes); });
+    if (file.size() - before != wanted)
+      throw InternalError(
+          text(path, ": tensor ", tensor.name, " wrote ", file.size() - before, " of ", wanted, " bytes"));
+  }
+  file.commit();
+}
+
+}  // namespace lathe

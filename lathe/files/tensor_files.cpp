@@ -1,0 +1,200 @@
+#include "lathe/files/tensor_files.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "lathe/base/durable_file.h"
+#include "lathe/base/error.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr const char* kSingle = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
+
+std::set<std::string> files_of_index(const std::string& path) {
+  MappedFile file(path);
+  nlohmann::json json = nlohmann::json::parse(file.view(), nullptr, false);
+  require(json.is_object() && json.contains("weight_map") && json["weight_map"].is_object(), path,
+          ": no JSON object with a weight_map");
+  std::set<std::string> names;
+  for (auto& [tensor, name] : json["weight_map"].items()) {
+    require(name.is_string(), path, ": the file of \"", tensor, "\" is no string");
+    std::string file_name = name.get<std::string>();
+    require(file_name == fs::path(file_name).filename().string(), path, ": \"", file_name, "\" is no file beside it");
+    names.insert(file_name);
+  }
+  return names;
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string out = "[";
+  for (size_t i = 0; i < shape.size(); ++i) out += text(i ? ", " : "", shape[i]);
+  return out + "]";
+}
+
+std::vector<int64_t> file_shape(const Slice& slice) {
+  if (slice.vector) return {slice.whole_rows};
+  if (slice.transposed) return {slice.whole_columns, slice.whole_rows};
+  return {slice.whole_rows, slice.whole_columns};
+}
+
+template <class From, class To>
+void copy_elements(const From* from, int64_t from_stride, To* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = To(float(from[i * from_stride]));
+}
+
+/// Rows of `to` from the rectangle `slice` of the named tensor at `from`.
+template <class From, class To>
+void read_slice(const From* from, const Slice& slice, To* to) {
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < slice.rows; ++row) {
+    int64_t r = slice.first_row + row, c = slice.first_column;
+    const From* first = slice.transposed ? from + c * slice.whole_rows + r : from + r * slice.whole_columns + c;
+    copy_elements(first, slice.transposed ? slice.whole_rows : 1, to + row * slice.columns, slice.columns);
+  }
+}
+
+void load(Stored& stored, const TensorFiles& files, const std::string& prefix) {
+  int64_t done = 0;
+  for (const Slice& slice : stored.slices) {
+    auto [file, entry] = files.find(slice.name, prefix);
+    require(entry != nullptr, files.directory(), ": no tensor \"", slice.name, "\"; the model needs it");
+    require(entry->shape == file_shape(slice), file->path(), ": tensor \"", entry->name, "\" is ",
+            shape_text(entry->shape), "; the model needs ", shape_text(file_shape(slice)));
+    require(is_floating(entry->dtype), file->path(), ": tensor \"", entry->name, "\" has type ", name_of(entry->dtype),
+            "; the model needs f32, bf16 or f16");
+    Bytes bytes = file->bytes(*entry);
+    if (!stored.kept.is_meta())
+      visit_floating(entry->dtype, [&]<class From>(Element<From>) {
+        visit_floating(stored.kept.dtype(), [&]<class To>(Element<To>) {
+          read_slice(reinterpret_cast<const From*>(bytes.data()), slice, stored.kept.data<To>() + done);
+        });
+      });
+    done += slice.rows * slice.columns;
+  }
+}
+
+/// A slice and where its rows begin in its tensor.
+struct Part {
+  const Slice* slice;
+  Tensor kept;
+  int64_t first = 0;  ///< element
+};
+
+/// The element (row, column) of the named tensor that `parts` make up, row by row of the file.
+void write_parts(const std::vector<Part>& parts, DType dtype, const std::function<void(Bytes)>& write) {
+  const Slice& any = *parts.front().slice;
+  std::vector<int64_t> shape = file_shape(any);
+  int64_t rows = shape.size() == 1 ? 1 : shape[0], columns = shape.back();
+  std::vector<std::byte> line(size_t(columns * size_of(dtype)));
+  auto element_row = [&](int64_t row, auto* to, auto tag) {
+    using From = typename decltype(tag)::type;
+    for (const Part& part : parts) {
+      const Slice& s = *part.slice;
+      const From* from = part.kept.template data<From>() + part.first;
+      if (s.vector)
+        copy_elements(from, 1, to + s.first_row, s.rows);
+      else if (!s.transposed && row >= s.first_row && row < s.first_row + s.rows)
+        copy_elements(from + (row - s.first_row) * s.columns, 1, to + s.first_column, s.columns);
+      else if (s.transposed && row >= s.first_column && row < s.first_column + s.columns)
+        copy_elements(from + (row - s.first_column), s.columns, to + s.first_row, s.rows);
+    }
+  };
+  visit_floating(dtype, [&]<class To>(Element<To>) {
+    visit_floating(parts.front().kept.dtype(), [&](auto tag) {
+      for (int64_t row = 0; row < rows; ++row) {
+        element_row(row, reinterpret_cast<To*>(line.data()), tag);
+        write(line);
+      }
+    });
+  });
+}
+
+}  // namespace
+
+TensorFiles::TensorFiles(const std::string& directory) : directory_(directory) {
+  if (fs::exists(fs::path(directory) / kIndex)) {
+    for (const std::string& name : files_of_index((fs::path(directory) / kIndex).string()))
+      files_.push_back(std::make_unique<SafetensorsFile>((fs::path(directory) / name).string()));
+    return;
+  }
+  require(fs::exists(fs::path(directory) / kSingle), directory, ": neither ", kSingle, " nor ", kIndex, " is there");
+  files_.push_back(std::make_unique<SafetensorsFile>((fs::path(directory) / kSingle).string()));
+}
+
+TensorFiles::Found TensorFiles::find(const std::string& name, const std::string& optional_prefix) const {
+  std::vector<std::string> spellings = {name};
+  if (!optional_prefix.empty())
+    spellings.push_back(name.starts_with(optional_prefix) ? name.substr(optional_prefix.size())
+                                                          : optional_prefix + name);
+  for (const std::string& spelling : spellings)
+    for (const auto& file : files_)
+      if (const TensorEntry* entry = file->find(spelling)) return {file.get(), entry};
+  return {nullptr, nullptr};
+}
+
+std::vector<std::string> TensorFiles::names() const {
+  std::vector<std::string> names;
+  for (const auto& file : files_)
+    for (const TensorEntry& entry : file->entries()) names.push_back(entry.name);
+  return names;
+}
+
+void load_tensors(const Inventory& inventory, const TensorFiles& files, const std::string& optional_prefix) {
+  for (Stored* stored : inventory.stored) load(*stored, files, optional_prefix);
+  for (Parameter* parameter : inventory.parameters) parameter->refresh();
+}
+
+std::vector<TensorSource> tensor_sources(const Inventory& inventory, DType dtype) {
+  std::vector<std::string> order;
+  std::map<std::string, std::vector<Part>> parts;
+  for (const Stored* stored : inventory.stored) {
+    int64_t first = 0;
+    for (const Slice& slice : stored->slices) {
+      auto& named = parts[slice.name];
+      if (named.empty()) order.push_back(slice.name);
+      named.push_back({&slice, stored->kept.detached(), first});
+      first += slice.rows * slice.columns;
+    }
+  }
+  std::vector<TensorSource> sources;
+  for (const std::string& name : order) {
+    auto& named = parts[name];
+    sources.push_back({name, dtype, file_shape(*named.front().slice),
+                       [named, dtype](const std::function<void(Bytes)>& write) { write_parts(named, dtype, write); }});
+  }
+  return sources;
+}
+
+void save_tensors(const std::string& directory, std::span<const TensorSource> tensors, int64_t max_file_bytes) {
+  const std::map<std::string, std::string> metadata = {{"format", "pt"}};  // transformers asks for it
+  if (safetensors_bytes(tensors, metadata) <= max_file_bytes)
+    return write_safetensors((fs::path(directory) / kSingle).string(), tensors, metadata);
+  std::vector<std::span<const TensorSource>> files;
+  int64_t total = 0;
+  for (size_t first = 0, i = 0; i < tensors.size(); first = i) {
+    int64_t bytes = 0;
+    do {
+      bytes += safetensors_bytes(tensors.subspan(i, 1));
+      ++i;
+    } while (i < tensors.size() && bytes + safetensors_bytes(tensors.subspan(i, 1)) <= max_file_bytes);
+    files.push_back(tensors.subspan(first, i - first));
+    total += bytes;
+  }
+  nlohmann::ordered_json index = {{"metadata", {{"total_size", total}}},
+                                  {"weight_map", nlohmann::ordered_json::object()}};
+  for (size_t i = 0; i < files.size(); ++i) {
+    char name[64];
+    std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, files.size());
+    write_safetensors((fs::path(directory) / name).string(), files[i], metadata);
+    for (const TensorSource& tensor : files[i]) index["weight_map"][tensor.name] = name;
+  }
+  replace_file((fs::path(directory) / kIndex).string(), index.dump(2) + "\n");
+}
+
+}  // namespace lathe

@@ -1,0 +1,69 @@
+#include "lathe/models/family.h"
+
+#include <algorithm>
+
+#include "lathe/base/error.h"
+#include "lathe/base/nearest.h"
+
+namespace lathe {
+namespace {
+
+std::vector<Family>& families() {
+  static std::vector<Family> all;
+  return all;
+}
+
+void check_positive(const ModelConfig& c) {
+  const std::pair<const char*, int64_t> sizes[] = {{"vocab_size", c.vocab_size},
+                                                   {"hidden_size", c.hidden_size},
+                                                   {"num_hidden_layers", c.num_hidden_layers},
+                                                   {"num_attention_heads", c.num_attention_heads},
+                                                   {"num_key_value_heads", c.num_key_value_heads},
+                                                   {"head_dim", c.head_dim},
+                                                   {"intermediate_size", c.intermediate_size},
+                                                   {"max_position_embeddings", c.max_position_embeddings}};
+  for (auto& [name, value] : sizes)
+    require(value > 0 && value < (int64_t{1} << 40), c.model_type, ": ", name, " = ", value, " must be positive");
+  require(c.num_attention_heads % c.num_key_value_heads == 0, c.model_type, ": num_attention_heads ",
+          c.num_attention_heads, " is no multiple of num_key_value_heads ", c.num_key_value_heads);
+}
+
+}  // namespace
+
+bool provide_family(const Family& family) {
+  families().push_back(family);
+  return true;
+}
+
+std::vector<std::string> family_names() {
+  std::vector<std::string> names;
+  for (const Family& family : families()) names.push_back(family.model_type);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+const Family& family_named(const std::string& model_type) {
+  for (const Family& family : families())
+    if (family.model_type == model_type) return family;
+  throw Error(text("unknown model_type \"", model_type, "\"", did_you_mean(model_type, family_names())));
+}
+
+ModelConfig completed(ModelConfig c) {
+  const Family& family = family_named(c.model_type);
+  if (c.num_key_value_heads == 0) c.num_key_value_heads = c.num_attention_heads;
+  if (c.head_dim == 0 && c.num_attention_heads > 0) {
+    require(c.hidden_size % c.num_attention_heads == 0, c.model_type, ": hidden_size ", c.hidden_size,
+            " is no multiple of num_attention_heads ", c.num_attention_heads, "; set head_dim");
+    c.head_dim = c.hidden_size / c.num_attention_heads;
+  }
+  family.complete(c);
+  check_positive(c);
+  return c;
+}
+
+std::unique_ptr<Model> make_model(ModelConfig config, Mesh& mesh) {
+  config = completed(std::move(config));
+  return family_named(config.model_type).make(config, mesh);
+}
+
+}  // namespace lathe

@@ -1,0 +1,17 @@
+#include "lathe/models/parts.h"
+
+#include "lathe/ops/elementwise.h"
+
+namespace lathe {
+
+TokenTable::TokenTable(const std::string& name, int64_t vocab_size, int64_t hidden_size, Init init)
+    : weight(std::make_unique<DenseWeight>(Shape{vocab_size, hidden_size},
+                                           std::vector<Slice>{whole_matrix(name, vocab_size, hidden_size)}, init)) {}
+
+Tensor add_to_residual(const Linear& linear, const Tensor& x, const Tensor& hidden, float dropout, Pass& pass,
+                       int layer, int use) {
+  if (dropout == 0) return linear(x, pass, &hidden);
+  return add(hidden, pass.drop(linear(x, pass), dropout, layer, use));
+}
+
+}  // namespace lathe

@@ -1,0 +1,140 @@
+#include "lathe/nn/linear.h"
+
+#include "lathe/comm/communicator.h"
+#include "lathe/ops/elementwise.h"
+#include "lathe/ops/embedding.h"
+#include "lathe/tensor/sum.h"
+#include "lathe/tensor/tape.h"
+
+namespace lathe {
+
+Tensor Weight::multiply_groups(const Tensor&, const Tensor&) const {
+  throw InternalError("this weight format has no groups");
+}
+
+Tensor DenseWeight::multiply(const Tensor& x, const Epilogue& epilogue) const {
+  return matmul(x, parameter.value, epilogue);
+}
+
+Tensor DenseWeight::multiply_groups(const Tensor& x, const Tensor& offsets) const {
+  return matmul_groups(x, parameter.value, offsets);
+}
+
+Tensor DenseWeight::rows(const Tensor& ids) const { return embedding(ids, parameter.value); }
+
+void DenseWeight::list(Inventory& inventory) { inventory.add(parameter); }
+
+namespace {
+
+/// The identity going forward; sums the gradients of all ranks going back.
+Tensor shared_input(const Tensor& x, Communicator& ranks) {
+  Tensor y = x.detached();
+  record({&y}, {&x}, {[&ranks](std::span<const Tensor> dy) -> Gradients {
+           Tensor dx = dy[0].unique() ? dy[0] : copied(dy[0]);
+           ranks.all_reduce(dx).wait();
+           return {dx};
+         }});
+  return y;
+}
+
+/// Sums the products of all ranks going forward, in place; the identity going back.
+Tensor summed_output(Tensor x, Communicator& ranks) {
+  Tensor y = x.detached();
+  ranks.all_reduce(y).wait();
+  record({&y}, {&x}, {[](std::span<const Tensor> dy) -> Gradients { return {dy[0]}; }});
+  return y;
+}
+
+/// One slice for each run of equally named sections, with this rank's rows and columns of them.
+std::vector<Slice> slices_of(const LinearOptions& o, const char* suffix, bool vector) {
+  int64_t ranks = o.ranks ? o.ranks->size() : 1, rank = o.ranks ? o.ranks->rank() : 0;
+  std::vector<Slice> slices;
+  for (size_t i = 0; i < o.sections.size(); ++i) {
+    const std::string name = o.sections[i].name + suffix;
+    int64_t before = 0, whole = 0;
+    for (size_t j = 0; j < o.sections.size(); ++j) {
+      if (o.sections[j].name != o.sections[i].name) continue;
+      whole += o.sections[j].out;
+      if (j < i) before += o.sections[j].out;
+    }
+    int64_t rows = o.sections[i].out, columns = vector ? 1 : o.in, first_column = 0, first = before;
+    if (o.split == Split::out) {
+      rows /= ranks;
+      first += rank * rows;
+    }
+    if (o.split == Split::in && !vector) {
+      columns /= ranks;
+      first_column = rank * columns;
+    }
+    bool continues =
+        !slices.empty() && slices.back().name == name && slices.back().first_row + slices.back().rows == first;
+    if (continues)
+      slices.back().rows += rows;
+    else
+      slices.push_back(
+          {name, whole, vector ? 1 : o.in, first, rows, first_column, columns, o.transposed && !vector, vector});
+  }
+  return slices;
+}
+
+void check_divisible(const LinearOptions& o, int64_t ranks) {
+  for (const Section& section : o.sections)
+    require(o.split != Split::out || section.out % (section.unit * ranks) == 0, section.name, ": ",
+            section.out / section.unit, " parts of ", section.unit, " rows do not divide over ", ranks,
+            " tensor-parallel ranks");
+  require(o.split != Split::in || o.in % ranks == 0, o.sections.front().name, ": ", o.in, " inputs do not divide over ",
+          ranks, " tensor-parallel ranks");
+}
+
+}  // namespace
+
+Linear::Linear(const LinearOptions& options)
+    : in_(options.in),
+      sections_(options.sections),
+      split_(options.split),
+      ranks_(options.split != Split::none && options.ranks && options.ranks->size() > 1 ? options.ranks : nullptr) {
+  LinearOptions o = options;
+  o.ranks = ranks_;
+  if (!ranks_) o.split = Split::none;
+  if (ranks_) check_divisible(o, ranks_->size());
+  for (Section& section : sections_) {
+    if (ranks_ && split_ == Split::out) section.out /= ranks_->size();
+    out_ += section.out;
+  }
+  if (ranks_ && split_ == Split::in) in_ /= ranks_->size();
+  weight = std::make_unique<DenseWeight>(Shape{out_, in_}, slices_of(o, ".weight", false), o.init);
+  if (o.bias) bias.emplace(Shape{out_}, slices_of(o, ".bias", true), Init::zeros(), true);
+}
+
+int64_t Linear::first_of(size_t section) const {
+  int64_t first = 0;
+  for (size_t i = 0; i < section; ++i) first += sections_[i].out;
+  return first;
+}
+
+Tensor Linear::operator()(const Tensor& x, Pass& pass, const Tensor* residual) const {
+  Tensor input = ranks_ && split_ == Split::out ? shared_input(x, *ranks_) : x;
+  bool summed = ranks_ && split_ == Split::in;
+  bool adapted = pass.adapters().enabled && !(inner.empty() && outer.empty());
+  if (!summed && !adapted) return weight->multiply(input, {bias ? &bias->value : nullptr, residual});
+  Tensor y = weight->multiply(input, {});
+  if (adapted)
+    for (const Attached& attached : inner)
+      y = attached.adapter->apply(input, std::move(y), first_of(attached.section), pass);
+  if (summed) y = summed_output(std::move(y), *ranks_);
+  if (bias) y = add_bias(y, bias->value);
+  if (adapted)
+    for (const Attached& attached : outer)
+      y = attached.adapter->apply(input, std::move(y), first_of(attached.section), pass);
+  return residual ? add(y, *residual) : y;
+}
+
+void Linear::list(Inventory& inventory) {
+  inventory.linears.push_back(this);
+  weight->list(inventory);
+  if (bias) inventory.add(*bias);
+  for (Attached& attached : inner) attached.adapter->list(inventory);
+  for (Attached& attached : outer) attached.adapter->list(inventory);
+}
+
+}  // namespace lathe

@@ -1,0 +1,20 @@
+#include "lathe/nn/pass.h"
+
+namespace lathe {
+
+Tensor Pass::attend_memory(int, const Tensor&, const Project&, const AttentionSpec&) {
+  throw InternalError("this pass has no encoder memory");
+}
+
+Tensor Pass::rows(const Tensor& hidden) const { return hidden; }
+
+Tensor Pass::finish(const Tensor& hidden, const Project& head) { return head(rows(hidden)); }
+
+Tensor Pass::drop(const Tensor& x, float, int, int) const { return x; }
+
+const AdapterChoice& Pass::adapters() const {
+  static const AdapterChoice all;
+  return all;
+}
+
+}  // namespace lathe

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+
+#include "lathe/ops/attention.h"
+#include "lathe/tensor/random.h"
+
+namespace lathe {
+
+/// Computes something of a tensor with the caller's weights: keys and values of encoder memory, logits of hidden rows.
+using Project = std::function<Tensor(const Tensor&)>;
+
+/// Which adapters a pass applies.
+struct AdapterChoice {
+  bool enabled = true;                ///< false: the frozen reference
+  const Tensor* per_token = nullptr;  ///< i32 [tokens]: an adapter's index for each token, -1 none
+};
+
+/// What a forward pass knows besides activations. Training and inference each supply one, so a model asks `pass` and
+/// knows of neither packing, caches, losses nor randomness. Immutable while a tape that recorded with it lives.
+class Pass {
+ public:
+  virtual ~Pass() = default;
+  virtual const Tensor& tokens() const = 0;     ///< i32 [tokens]
+  virtual const Tensor& positions() const = 0;  ///< i32 [tokens]
+
+  /// qkv [tokens, heads + 2 kv_heads, head_dim], not rotated -> [tokens, heads * head_dim]. The spec says scale,
+  /// window, causality, softcap, rotary and bias.
+  virtual Tensor attend(int layer, const Tensor& qkv, const AttentionSpec& spec) = 0;
+  /// q [tokens, heads, head_dim] against encoder memory; `keys_and_values` makes [memory, 2 kv_heads, head_dim] of it,
+  /// once a sequence when decoding. Throws InternalError in a pass without memory.
+  virtual Tensor attend_memory(int layer, const Tensor& q, const Project& keys_and_values, const AttentionSpec& spec);
+
+  /// The rows that matter to what follows: all, those with a target, the last of each sequence.
+  virtual Tensor rows(const Tensor& hidden) const;
+  /// The end of a model: `head` maps hidden rows to logits. Here: head(rows(hidden)); training returns a loss instead,
+  /// and never holds all logits.
+  virtual Tensor finish(const Tensor& hidden, const Project& head);
+
+  /// Dropout in training, x elsewhere. `use` tells apart several in a layer.
+  virtual Tensor drop(const Tensor& x, float probability, int layer, int use) const;
+  virtual const AdapterChoice& adapters() const;
+};
+
+}  // namespace lathe

@@ -1,0 +1,122 @@
+#include "lathe/nn/stored.h"
+
+#include <utility>
+
+#include "lathe/tensor/kernel.h"
+#include "lathe/tensor/sum.h"
+
+namespace lathe {
+
+Slice whole_matrix(std::string name, int64_t rows, int64_t columns, bool transposed) {
+  return {std::move(name), rows, columns, 0, rows, 0, columns, transposed, false};
+}
+
+Slice whole_vector(std::string name, int64_t elements) {
+  return {std::move(name), elements, 1, 0, elements, 0, 1, false, true};
+}
+
+Parameter::Parameter(Shape shape, std::vector<Slice> of, Init begin, bool is_wide) : wide(is_wide) {
+  slices = std::move(of);
+  init = begin;
+  value = Tensor::declare(shape);
+  kept = value;
+  value.make_leaf(this);
+}
+
+void Parameter::materialize_trained(DType compute) {
+  PurposeScope scope(Purpose::weights);
+  kept = Tensor::empty(kept.shape());
+  bool same = (wide || compute == DType::f32) && !shard;
+  Tensor whole = same ? kept : Tensor::declare(value.shape(), wide ? DType::f32 : compute);
+  if (!shard) whole.storage().restore();
+  whole.make_leaf(value.is_leaf() ? this : nullptr);
+  value = whole;
+  if (!value.is_leaf()) return;
+  PurposeScope gradients(Purpose::gradients);
+  gradient = Tensor::empty(kept.shape());
+}
+
+void Parameter::materialize(DType compute) {
+  PurposeScope scope(Purpose::weights);
+  value = Tensor::empty(value.shape(), wide ? DType::f32 : compute);
+  kept = value;
+}
+
+void Parameter::refresh() {
+  if (!shard && value.shared_storage() != kept.shared_storage()) {
+    Tensor to = value.detached();
+    copy(kept, to);
+  }
+}
+
+std::optional<GradientSlot> Parameter::slot() {
+  PurposeScope scope(Purpose::gradients);
+  if (shard && !whole_) whole_ = Tensor::empty(value.shape());
+  return GradientSlot{shard ? whole_ : gradient, std::exchange(written_, true)};
+}
+
+void Parameter::receive(const Tensor& arrived) {
+  auto [into, add] = *slot();
+  Tensor fitting = arrived.alias(into.shape());
+  if (add)
+    accumulate(fitting, into);
+  else
+    copy(fitting, into);
+}
+
+void Parameter::complete(bool last) {
+  if (++done_ < users) return;
+  done_ = 0;
+  if (!trained()) return;
+  if (shard && whole_) {  // every micro-batch: the whole gradient must not outlive its block's backward
+    PurposeScope scope(Purpose::gradients);
+    Tensor part = gradient_begun_ ? Tensor::empty(kept.shape()) : gradient;
+    shard->reduce_scatter(whole_, part).wait();
+    if (gradient_begun_) accumulate(part, gradient);
+    gradient_begun_ = !last;
+    whole_ = Tensor();
+    written_ = false;
+  }
+  if (!last) return;
+  for (Communicator* ranks : sum_over) ranks->all_reduce(gradient).wait();
+}
+
+void Parameter::settle_gradient() {
+  if (!shard && trained() && !std::exchange(written_, true)) fill(gradient, 0);
+}
+
+namespace {
+
+constinit Kernel<void(const Random& random, float deviation, const Slice& slice, Tensor& rows)> normal_kernel{
+    "initialize_normal"};
+
+void normal_plain(const Random& random, float deviation, const Slice& slice, Tensor& rows) {
+  float* to = rows.data<float>();
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < slice.rows; ++i)
+    for (int64_t j = 0; j < slice.columns; ++j)
+      to[i * slice.columns + j] =
+          deviation * random.normal(uint64_t((slice.first_row + i) * slice.whole_columns + slice.first_column + j));
+}
+
+const bool provided = normal_kernel.provide(Isa::plain, normal_plain);
+
+}  // namespace
+
+void initialize(Parameter& parameter, const Random& random) {
+  if (parameter.init.kind != Init::Kind::normal) {
+    fill(parameter.kept, parameter.init.kind == Init::Kind::ones ? 1.0f : 0.0f);
+    return;
+  }
+  int64_t row = 0;
+  Tensor matrix = parameter.kept.alias(
+      {parameter.kept.shape().rows() == 0 ? 0 : parameter.kept.elements() / parameter.slices.front().columns,
+       parameter.slices.front().columns});
+  for (const Slice& slice : parameter.slices) {
+    Tensor rows = matrix.rows(row, slice.rows);
+    normal_kernel({0, rows.bytes()}, random.fork(slice.name), parameter.init.deviation, slice, rows);
+    row += slice.rows;
+  }
+}
+
+}  // namespace lathe

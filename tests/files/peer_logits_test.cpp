@@ -1,0 +1,90 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "lathe/base/durable_file.h"
+#include "lathe/files/model_config.h"
+#include "lathe/files/tensor_files.h"
+#include "tests/support/program.h"
+#include "tests/support/whole_pass.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kMake = R"(
+import sys, torch, transformers
+kind, folder = sys.argv[1:3]
+torch.manual_seed(7)
+if kind == "gpt2":
+    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=97, n_embd=48, n_layer=3, n_head=4, n_positions=64))
+elif kind == "llama":
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=3,
+        num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=64, attention_bias=True, mlp_bias=True, rope_theta=500.0))
+else:
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=97, hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=4, head_dim=32, max_position_embeddings=64, tie_word_embeddings=True))
+for parameter in model.parameters():
+    torch.nn.init.normal_(parameter, std=0.2) if parameter.dim() > 1 else torch.nn.init.normal_(parameter, mean=0.5, std=0.3)
+model.eval().save_pretrained(folder, max_shard_size="60KB" if kind == "llama" else "5GB")
+)";
+
+constexpr const char* kLogits = R"(
+import sys, torch, transformers
+folder = sys.argv[1]
+model, info = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
+ids = torch.tensor([[(i * 37 + 11) % 97 for i in range(40)]])
+with torch.no_grad():
+    model.eval()(ids).logits[0].numpy().astype("<f4").tofile(folder + "/logits.f32")
+)";
+
+std::vector<float> peer_logits(const fs::path& folder) {
+  run_peer(kLogits, {folder.string()});
+  std::ifstream file(folder / "logits.f32", std::ios::binary);
+  std::vector<float> logits(40 * 97);
+  file.read(reinterpret_cast<char*>(logits.data()), std::streamsize(logits.size() * 4));
+  return logits;
+}
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double largest = 0, scale = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    largest = std::max(largest, std::abs(double(a[i]) - b[i]));
+    scale = std::max(scale, std::abs(double(b[i])));
+  }
+  return largest / scale;
+}
+
+class PeerLogits : public testing::TestWithParam<const char*> {};
+
+TEST_P(PeerLogits, EqualThoseOfTransformersBothWays) {
+  if (!peers_are_ready()) GTEST_SKIP() << no_peers();
+  fs::path folder = fs::temp_directory_path() / (std::string("lathe_logits_") + GetParam()), back = folder / "back";
+  fs::remove_all(folder);
+  fs::create_directories(back);
+  run_peer(kMake, {GetParam(), folder.string()});
+  std::vector<float> expected = peer_logits(folder);
+
+  Runtime runtime({}, int64_t{1} << 30);
+  ModelConfig config = read_model_config(folder.string());
+  auto model = ready_model(config);
+  load_tensors(model->inventory(), TensorFiles(folder.string()), family_named(config.model_type).tensor_prefix);
+  std::vector<int32_t> tokens(40);
+  for (int32_t i = 0; i < 40; ++i) tokens[size_t(i)] = (i * 37 + 11) % 97;
+  WholePass pass(tokens, {0, 40});
+  EXPECT_LE(largest_difference(values_of(model->forward(pass)), expected), 1e-5);
+
+  replace_file((back / "config.json").string(), model_config_json(config, DType::f32));
+  save_tensors(back.string(), tensor_sources(model->inventory(), DType::f32), 50'000);
+  EXPECT_EQ(peer_logits(back), expected);
+  fs::remove_all(folder);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, PeerLogits, testing::Values("gpt2", "llama", "llama-tied"));
+
+}  // namespace
+}  // namespace lathe

@@ -1,0 +1,50 @@
+#include "tests/support/whole_pass.h"
+
+#include <algorithm>
+
+#include "lathe/ops/attention.h"
+#include "lathe/ops/rotary.h"
+#include "lathe/tensor/sum.h"
+
+namespace lathe {
+
+Tensor tensor_of(const std::vector<int32_t>& values) {
+  Tensor tensor = Tensor::empty({int64_t(values.size())}, DType::i32);
+  if (!tensor.is_meta()) std::copy(values.begin(), values.end(), tensor.data<int32_t>());
+  return tensor;
+}
+
+std::vector<float> values_of(const Tensor& tensor) {
+  Tensor wide = converted(tensor, DType::f32);
+  return {wide.data<float>(), wide.data<float>() + wide.elements()};
+}
+
+WholePass::WholePass(const std::vector<int32_t>& tokens, std::vector<int32_t> offsets)
+    : host_offsets_(std::move(offsets)) {
+  tokens_ = tensor_of(tokens);
+  offsets_ = tensor_of(host_offsets_);
+  std::vector<int32_t> positions(tokens.size());
+  for (size_t s = 0; s + 1 < host_offsets_.size(); ++s)
+    std::iota(positions.begin() + host_offsets_[s], positions.begin() + host_offsets_[s + 1], 0);
+  positions_ = tensor_of(positions);
+}
+
+Tensor WholePass::attend(int, const Tensor& qkv, const AttentionSpec& spec) {
+  Tensor rotated = spec.rotary.dims ? rotary(qkv, positions_, spec.heads + spec.kv_heads, spec.rotary) : qkv;
+  return attention(rotated, offsets_, tokens_.elements(), spec);
+}
+
+std::unique_ptr<Model> ready_model(const ModelConfig& config, DType compute, bool trained) {
+  auto model = make_model(config);
+  for (Parameter* parameter : model->inventory().parameters) {
+    if (trained)
+      parameter->materialize_trained(compute);
+    else
+      parameter->materialize(compute);
+    initialize(*parameter, Random(1));
+    parameter->refresh();
+  }
+  return model;
+}
+
+}  // namespace lathe
