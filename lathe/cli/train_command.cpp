@@ -1,0 +1,47 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "lathe/base/interrupt.h"
+#include "lathe/base/settings.h"
+#include "lathe/cli/command.h"
+#include "lathe/train/training_run.h"
+
+namespace lathe::cli {
+namespace {
+
+struct Options {
+  std::string job, resume;
+  std::vector<std::string> overrides;
+  TrainingOptions training;
+  bool list = false;
+};
+
+int train(Options& options) {
+  if (options.list) {
+    std::cout << list_settings<JobSettings>();
+    return 0;
+  }
+  options.training.resume = !options.resume.empty();
+  require(options.training.resume || !options.job.empty(), "name a job file, or a run to --resume");
+  JobSettings job = options.training.resume ? read_run_job(options.resume, options.overrides)
+                                            : read_job(options.job, options.overrides);
+  InterruptGuard guard;
+  TrainingOutcome outcome = run_training(job, options.training);
+  return outcome.interrupted ? interrupt_status() : 0;
+}
+
+std::function<int()> declare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("job", options->job, "job file (TOML); not needed to resume");
+  app.add_option("--resume", options->resume, "go on with the run in this directory");
+  app.add_option("--set", options->overrides, "section.field=value, instead of what the job says")->take_all();
+  app.add_flag("--use-previous", options->training.use_previous,
+               "when the newest checkpoint is damaged, go on from the one before");
+  app.add_flag("--list", options->list, "print all fields of a job with their defaults, and stop");
+  return [options] { return train(*options); };
+}
+
+const bool provided = provide_command({"train", "Train a model as a job file says; resume a run", declare});
+
+}  // namespace
+}  // namespace lathe::cli

@@ -1,0 +1,25 @@
+#include "lathe/train/build.h"
+
+#include "lathe/models/family.h"
+#include "lathe/train/checkpoint.h"
+
+namespace lathe {
+namespace {
+
+/// Layers alone: the embedding keeps no activations worth it, and the head's loss has no second run.
+void wrap_layers(Model& model, std::unique_ptr<Block> (*wrapped)(std::unique_ptr<Block>)) {
+  for (size_t i = 1; i + 1 < model.blocks.size(); ++i) model.blocks[i] = wrapped(std::move(model.blocks[i]));
+}
+
+}  // namespace
+
+std::unique_ptr<Model> build_model(const JobSettings& job) {
+  std::unique_ptr<Model> model = make_model(job.model);  // shapes only: wrappers decide what this rank keeps
+  using Checkpoint = TrainingSettings::Checkpoint;
+  if (job.training.checkpoint == Checkpoint::selective) wrap_layers(*model, recomputed);
+  if (job.training.checkpoint == Checkpoint::block) wrap_layers(*model, checkpointed);
+  for (Parameter* parameter : model->inventory().parameters) parameter->materialize_trained(job.compute());
+  return model;
+}
+
+}  // namespace lathe

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lathe/tensor/rehearse.h"
+#include "lathe/train/trainer.h"
+
+namespace lathe {
+
+/// Writes texts with the model in training, on the current Runtime, real or meta. `cli` supplies it: training knows of
+/// no inference. Must make the same allocations every time.
+using SampleHook = std::function<std::vector<std::string>(Trainer& trainer, int64_t step)>;
+
+/// What a meta run of a job showed: what it keeps, and each of its episodes.
+struct RunRehearsal {
+  struct Episode {
+    std::string name;  ///< "step", "evaluation", "sample"
+    Rehearsal rehearsal;
+  };
+  int64_t persistent = 0;       ///< bytes of the arena that are taken before the first step
+  BytesByPurpose by_purpose{};  ///< the same, split
+  std::vector<Episode> episodes;
+  int64_t parameters = 0;
+
+  int64_t capacity() const;        ///< bytes the device must provide: what persists and the largest episode
+  const Episode& largest() const;  ///< the episode with the highest peak
+  const Rehearsal& of(const std::string& name) const;
+  /// FLOPs of the model in one step: three forward passes' worth, whatever is computed again.
+  int64_t model_flops(const JobSettings& job) const;
+};
+
+/// Rehearses a whole run as `device` would run it, without taking memory. `job` must be resolved. Without `sample`,
+/// there is no such episode.
+RunRehearsal rehearse_run(const JobSettings& job, const SampleHook& sample = nullptr, Device device = {});
+
+/// The table that `lathe train` prints before it starts, and puts into the message when it cannot.
+std::string memory_table(const RunRehearsal& rehearsal);
+
+/// Throws Error with the table, and which setting would help, when the run needs more than `budget` bytes.
+void require_fits(const JobSettings& job, const RunRehearsal& rehearsal, int64_t budget);
+
+}  // namespace lathe

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lathe/base/file_lock.h"
+
+namespace lathe {
+
+/// Where a run keeps its things, and the only writer of them while it lives:
+///
+///   RUN/job.toml                   the resolved job
+///   RUN/log.jsonl, events.*        what happened
+///   RUN/checkpoints/step-00000100  one directory a checkpoint, whole or absent (see snapshot.h)
+///   RUN/latest                     a link to the newest; RUN/config.json, model.safetensors, ... point through it, so
+///                                  that RUN itself is a model directory of Hugging Face's form at any time
+class RunDirectory {
+ public:
+  /// Makes the directory when it is missing, locks it and clears away what killed processes left. Throws Error when
+  /// another process trains here.
+  explicit RunDirectory(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+
+  /// Steps of the checkpoints that are there, rising.
+  std::vector<int64_t> steps() const;
+  std::string checkpoint(int64_t step) const;
+
+  /// Where the files of checkpoint `step` are to be put, before publish() makes it one.
+  std::string begin_checkpoint(int64_t step) const;
+  /// Makes what lies in `temporary` checkpoint `step`, durably; then points `latest` there and removes old ones until
+  /// `keep_last` are left (0: all stay).
+  void publish(const std::string& temporary, int64_t step, int64_t keep_last);
+  /// Removes checkpoints after `step`: a run that goes on from an earlier one writes them again.
+  void drop_after(int64_t step);
+
+ private:
+  void point_latest(int64_t step) const;
+  void remove(int64_t step) const;
+
+  std::string path_;
+  DirectoryLock lock_;
+};
+
+/// Steps of the checkpoints of the run at `path`, rising; none when it is no run. Takes no lock.
+std::vector<int64_t> checkpoint_steps(const std::string& path);
+
+}  // namespace lathe

@@ -1,0 +1,119 @@
+#include "lathe/train/trainer.h"
+
+#include <numeric>
+
+#include "lathe/ops/sum_all.h"
+#include "lathe/tensor/sum.h"
+#include "lathe/tensor/tape.h"
+#include "lathe/tensor/transfer.h"
+
+namespace lathe {
+namespace {
+
+UpdateRule update_rule(const JobSettings& job) {
+  UpdateRule rule{.beta1 = float(job.optimizer.adamw.beta1),
+                  .beta2 = float(job.optimizer.adamw.beta2),
+                  .clip_norm = float(job.optimizer.clip_norm)};
+  if (job.training.on_spike != OnTrouble::ignore) {
+    rule.loss_spike = float(job.training.loss_spike);
+    rule.norm_spike = float(job.training.norm_spike);
+  }
+  return rule;
+}
+
+int64_t loss_rows(const JobSettings& job) {
+  int64_t asked = job.training.loss_rows;
+  return asked > 0 ? asked : rows_of_loss_chunk(job.model.vocab_size, job.tokens_per_micro_batch());
+}
+
+Tensor scalars() {
+  PurposeScope scope(Purpose::workspace);
+  return Tensor::empty({5});
+}
+
+void set(Tensor& scalar, double value) {
+  float single = float(value);
+  upload(std::span<const float>(&single, 1), scalar);
+}
+
+}  // namespace
+
+Trainer::Trainer(const JobSettings& job)
+    : job_(job),
+      model_(build_model(job)),
+      inventory_(model_->inventory()),
+      optimizer_(std::make_unique<AdamW>(job.optimizer.adamw, inventory_)),
+      state_(update_rule(job)),
+      batch_(job.tokens_per_micro_batch(), job.training.sequence_length),
+      scalars_(scalars()),
+      scale_(scalars_.rows(0, 1)),
+      learning_rate_(scalars_.rows(1, 1)),
+      loss_(scalars_.rows(2, 1)),
+      sum_of_squares_(scalars_.rows(3, 1)),
+      one_(scalars_.rows(4, 1)),
+      pass_(batch_, scale_, Random(job.training.seed).fork("dropout"), loss_rows(job)),
+      scoring_(batch_, one_, Random(), loss_rows(job)) {
+  set(one_, 1);
+}
+
+void Trainer::initialize() {
+  Random random = Random(job_.training.seed).fork("weights");
+  for (Parameter* parameter : inventory_.parameters) {
+    lathe::initialize(*parameter, random);
+    parameter->refresh();
+  }
+}
+
+void Trainer::step(std::span<const data::Batch> micro_batches, double learning_rate) {
+  int64_t targets = 0;
+  for (const data::Batch& batch : micro_batches) targets += batch.target_count;
+  set(scale_, 1.0 / double(std::max<int64_t>(targets, 1)));
+  set(learning_rate_, learning_rate);
+  set(loss_, 0);
+  for (Parameter* parameter : inventory_.parameters) parameter->begin_step();
+  for (const data::Batch& batch : micro_batches) pass_over(batch);
+  bool add = false;
+  for (Parameter* parameter : inventory_.parameters) {
+    parameter->settle_gradient();
+    sum_of_squares(parameter->gradient, std::exchange(add, true), sum_of_squares_);
+  }
+  state_.decide(loss_, sum_of_squares_, learning_rate_);
+  optimizer_->update(state_);
+}
+
+void Trainer::pass_over(const data::Batch& batch) {
+  batch_.load(batch);
+  Tape tape;
+  Tensor loss;
+  {
+    Recording recording(&tape);
+    loss = model_->forward(pass_);
+  }
+  accumulate(loss, loss_);
+  tape.backward(loss, one_);
+}
+
+std::optional<double> Trainer::score(const data::Batch& batch) {
+  batch_.load(batch);
+  Recording paused(nullptr);
+  return read_value<float>(model_->forward(scoring_));
+}
+
+data::Batch blank_batch(const JobSettings& job) {
+  data::Batch batch;
+  int64_t tokens = job.tokens_per_micro_batch(), length = job.training.sequence_length;
+  batch.sequence_length = length;
+  batch.tokens.assign(size_t(tokens), 0);
+  batch.targets.assign(size_t(tokens), 0);
+  batch.positions.resize(size_t(tokens));
+  batch.target_count = tokens;
+  for (int64_t row = 0; row < job.training.micro_batch; ++row) {
+    batch.sequence_offsets.push_back(int32_t(row * length));
+    batch.sequence_ids.push_back(row * length);
+    std::iota(batch.positions.begin() + row * length, batch.positions.begin() + (row + 1) * length, 0);
+  }
+  batch.sequence_offsets.push_back(int32_t(tokens));
+  return batch;
+}
+
+}  // namespace lathe
