@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <string>
 
+#include "tests/support/program.h"
+
 namespace lathe::cli {
 namespace {
 
@@ -18,7 +20,7 @@ struct Outcome {
 
 /// Runs `lathe` with these words of a shell.
 Outcome run(const std::string& arguments, const std::string& environment = "") {
-  FILE* pipe = popen((environment + " '" LATHE_PROGRAM "' " + arguments + " 2>&1").c_str(), "r");
+  FILE* pipe = popen((environment + " '" + lathe_program() + "' " + arguments + " 2>&1").c_str(), "r");
   Outcome outcome;
   std::array<char, 4096> chunk;
   for (size_t count; (count = fread(chunk.data(), 1, chunk.size(), pipe)) > 0;)

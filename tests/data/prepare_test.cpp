@@ -190,8 +190,8 @@ TEST_F(PrepareTest, KeepsTheOldCorpusWhenTheDiskIsFull) {
   const std::string text = many_documents(20000);
   const Texts before = what_is_left();
   const ProgramResult result =
-      run_program({"sh", "-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh", LATHE_PROGRAM, "data", "prepare", text,
-                   "--tokenizer", tokenizer_path_, "--out", first.output, "--force"});
+      run_program({"sh", "-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh", lathe_program(), "data", "prepare",
+                   text, "--tokenizer", tokenizer_path_, "--out", first.output, "--force"});
   EXPECT_EQ(result.status, 1);
   EXPECT_NE(result.errors.find("cannot write"), std::string::npos) << result.errors;
   EXPECT_NE(result.errors.find("free"), std::string::npos) << result.errors;
@@ -204,7 +204,7 @@ TEST_F(PrepareTest, SaysThatADiskIsFull) {
   const ProgramResult result =
       run_program({"unshare", "-m", "sh", "-c",
                    "mount -t tmpfs -o size=300k none \"$0\" || exit 77; \"$@\"; s=$?; ls -A \"$0\"; exit $s",
-                   scratch_.path("disk"), LATHE_PROGRAM, "data", "prepare", many_documents(20000), "--tokenizer",
+                   scratch_.path("disk"), lathe_program(), "data", "prepare", many_documents(20000), "--tokenizer",
                    tokenizer_path_, "--out", scratch_.path("disk/out")});
   if (result.status != 1) GTEST_SKIP() << "no small disk can be mounted here: " << result.errors;
   EXPECT_NE(result.errors.find("free"), std::string::npos) << result.errors;

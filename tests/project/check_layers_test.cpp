@@ -5,6 +5,8 @@
 #include <fstream>
 #include <string>
 
+#include "tests/support/checkout.h"
+
 namespace lathe {
 namespace {
 
@@ -18,7 +20,7 @@ class CheckLayers : public testing::Test {
     std::filesystem::remove_all(root_);
     std::filesystem::create_directories((root_ / file).parent_path());
     std::ofstream(root_ / file) << "#include " << include << '\n';
-    std::string command = std::string(LATHE_SOURCE_DIR) + "/script/check_layers '" + root_.string() + "' >/dev/null";
+    std::string command = checkout().string() + "/script/check_layers '" + root_.string() + "' >/dev/null";
     return std::system(command.c_str()) == 0;
   }
 

@@ -6,6 +6,8 @@ namespace lathe {
 
 std::filesystem::path checkout() { return LATHE_SOURCE_DIR; }
 
+std::filesystem::path build_folder() { return LATHE_BUILD_DIR; }
+
 std::string shared_data(const std::string& name) {
   const char* asked = std::getenv("LATHE_DATA");
   std::filesystem::path folder = asked && *asked ? asked : checkout() / ".." / "shared" / "data";

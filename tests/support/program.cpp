@@ -61,8 +61,10 @@ ProgramResult run_program(const std::vector<std::string>& arguments) {
   return {status, output.content(), errors.content()};
 }
 
+std::string lathe_program() { return LATHE_PROGRAM; }
+
 ProgramResult run_lathe(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), LATHE_PROGRAM);
+  arguments.insert(arguments.begin(), lathe_program());
   return run_program(arguments);
 }
 

@@ -15,6 +15,9 @@ struct ProgramResult {
 /// part. Throws Error when it cannot be started.
 ProgramResult run_program(const std::vector<std::string>& arguments);
 
+/// The `lathe` of this build.
+std::string lathe_program();
+
 /// Runs the `lathe` of this build: `run_lathe({"tokenizer", "show", path})`.
 ProgramResult run_lathe(std::vector<std::string> arguments);
 
