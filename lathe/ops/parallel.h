@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 namespace lathe {
@@ -12,6 +11,6 @@ constexpr int64_t kParallelElements = 1 << 15;
 constexpr int64_t kRowChunks = 32;
 
 /// Row chunks a kernel over `rows` rows uses.
-inline int64_t row_chunks(int64_t rows) { return std::clamp<int64_t>(rows, 1, kRowChunks); }
+constexpr int64_t row_chunks(int64_t rows) { return rows < 1 ? 1 : rows < kRowChunks ? rows : kRowChunks; }
 
 }  // namespace lathe

@@ -1,0 +1,69 @@
+#pragma once
+
+// Numbers as vector loops take them, one a lane; for *.simd.cpp alone. Nothing here calls a function of another
+// namespace: the linker may keep any copy of an inline function, and only some may be compiled for this instruction
+// set.
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "lathe/base/isa.h"
+#include "lathe/tensor/dtype.h"
+
+namespace lathe::LATHE_ISA {
+
+constexpr Isa kThisIsa = Isa::LATHE_ISA;
+
+inline uint32_t bits_of(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, 4);
+  return bits;
+}
+inline float float_of(uint32_t bits) {
+  float value;
+  __builtin_memcpy(&value, &bits, 4);
+  return value;
+}
+
+/// A stored number as f32, and back, rounded to nearest even.
+inline float wide(float value) { return value; }
+inline float wide(const BF16& value) { return float_of(uint32_t(value.bits) << 16); }
+inline float wide(const F16& value) { return _cvtsh_ss(value.bits); }
+inline void narrow(float value, float& to) { to = value; }
+inline void narrow(float value, BF16& to) {
+  uint32_t bits = bits_of(value), rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  to.bits = uint16_t(value == value ? rounded : (bits >> 16) | 64u);
+}
+inline void narrow(float value, F16& to) { to.bits = _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
+
+/// Within 2 units in the last place; 0 below -87.3, where it would be subnormal. (Cody & Waite's reduction, a
+/// polynomial of degree 6.)
+inline float exp_of(float x) {
+  float clamped = x < -87.3f ? -87.3f : x > 88.7f ? 88.7f : x;
+  float shifted = clamped * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: its low bits are the rounded number
+  float n = shifted - 12582912.0f;
+  float r = clamped - n * 0.693359375f + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  float value = p * r * r + r + 1.0f;
+  value = float_of(bits_of(value) + ((bits_of(shifted) - 0x4b400000u) << 23));
+  return x < -87.3f ? 0.0f : x == x ? value : x;
+}
+
+/// Within 2e-7, absolute.
+inline float tanh_of(float x) { return 1 - 2 / (exp_of(2 * x) + 1); }
+
+/// Within 2e-7, absolute (Abramowitz & Stegun 7.1.26).
+inline float erf_of(float x) {
+  float z = x < 0 ? -x : x, t = 1 / (1 + 0.3275911f * z);
+  float p = ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f) * t;
+  float y = 1 - p * exp_of(-z * z);
+  return x < 0 ? -y : y;
+}
+
+}  // namespace lathe::LATHE_ISA
