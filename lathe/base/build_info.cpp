@@ -33,24 +33,14 @@ std::string build_type() {
   return type;
 }
 
-std::string libraries() {
-#ifdef LATHE_WITH_ONEDNN
-  return "oneDNN, OpenMP";
-#else
-  return "OpenMP, no oneDNN";
-#endif
-}
-
 }  // namespace
 
-BuildInfo build_info() {
-  return {.version = LATHE_VERSION, .compiler = compiler(), .build_type = build_type(), .libraries = libraries()};
-}
+BuildInfo build_info() { return {.version = LATHE_VERSION, .compiler = compiler(), .build_type = build_type()}; }
 
 std::string version_text() {
   BuildInfo build = build_info();
-  return text("lathe ", build.version, "\n", build.build_type, " build by ", build.compiler, "; ", build.libraries,
-              "; instruction set ", isa_name(isa()), "; ", threads(), threads() == 1 ? " thread" : " threads");
+  return text("lathe ", build.version, "\n", build.build_type, " build by ", build.compiler, "; instruction set ",
+              isa_name(isa()), "; ", threads(), threads() == 1 ? " thread" : " threads");
 }
 
 }  // namespace lathe

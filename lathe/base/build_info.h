@@ -9,7 +9,6 @@ struct BuildInfo {
   std::string version;     // "0.1.0"
   std::string compiler;    // "g++ 12.2.0"
   std::string build_type;  // "release" or "debug", and the sanitizer if any
-  std::string libraries;   // "oneDNN, OpenMP"
 };
 BuildInfo build_info();
 

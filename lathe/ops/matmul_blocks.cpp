@@ -5,7 +5,7 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kSteps = 1536;          // a panel of b is then 196 KB, which L2 keeps beside some panels of a
+constexpr int64_t kSteps = 512;           // a panel of b is then 64 KB, which L2 keeps beside panels of a
 constexpr int64_t kBlockBytes = 8 << 20;  // of packed a, and of packed b: L3's
 
 int64_t up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }

@@ -41,8 +41,8 @@ TEST_F(Log, DropsLinesBelowTheLevel) {
 
 TEST_F(Log, SaysOnce) {
   testing::internal::CaptureStderr();
-  for (int i = 0; i < 3; ++i) say_once("no oneDNN: plain loops, much slower");
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "warning: no oneDNN: plain loops, much slower\n");
+  for (int i = 0; i < 3; ++i) say_once("no AVX2: plain loops, much slower");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "warning: no AVX2: plain loops, much slower\n");
 }
 
 TEST_F(Log, NamesAnUnknownLevel) {

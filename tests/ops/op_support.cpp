@@ -300,7 +300,7 @@ void check_differences(const std::string& name, const std::vector<OpInput>& inpu
 }
 
 void check_memory_and_bits(const std::string& name, const std::vector<OpInput>& inputs, const Op& op,
-                           const OpOptions& options, const Setting& setting) {
+                           const Setting& setting) {
   auto run = [&](auto change) {
     Setting changed = setting;
     change(changed);
@@ -308,9 +308,7 @@ void check_memory_and_bits(const std::string& name, const std::vector<OpInput>& 
   };
   Outcome once = run([](Setting&) {}), meta = run([](Setting&s) { s.meta = true; });
   expect_equal_memory(once, meta, name + ": cpu against meta");
-  if (!options.kernels_may_use_heap) {
-    EXPECT_EQ(once.heap, meta.heap) << name << ": kernels allocate from the heap";
-  }
+  EXPECT_EQ(once.heap, meta.heap) << name << ": kernels allocate from the heap";
   expect_equal_bits(run([](Setting&) {}), once, name + ": second run");
   for (int threads : {1, 7}) {
     Outcome other = run([&](Setting& s) { s.threads = threads; });
@@ -372,7 +370,7 @@ void check_op(const std::string& name, const std::vector<OpInput>& inputs, const
       std::string variant = text(typed, ' ', isa_name(isa));
       double tolerance = dtype == DType::f32 ? options.tolerances.isa_f32 : options.tolerances.isa_bf16;
       expect_near(Run(inputs, op, {.dtype = dtype, .isa = isa})(), plain, tolerance, variant + " against plain");
-      check_memory_and_bits(variant, inputs, op, options, {.dtype = dtype, .isa = isa});
+      check_memory_and_bits(variant, inputs, op, {.dtype = dtype, .isa = isa});
     }
   }
 }

@@ -36,8 +36,7 @@ struct OpTolerances {
 struct OpOptions {
   OpTolerances tolerances = {};
   std::vector<DType> dtypes = {DType::f32, DType::bf16};
-  bool kernels_may_use_heap = false;  ///< oneDNN does
-  int samples = 12;                   ///< elements of each input whose derivative is measured
+  int samples = 12;  ///< elements of each input whose derivative is measured
 };
 
 /// For inputs large enough for parallel kernels, whose small cases are checked with everything.
