@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "lathe/tensor/kernel.h"
+#include "lathe/nn/normal.h"
 #include "lathe/tensor/sum.h"
 
 namespace lathe {
@@ -86,9 +86,6 @@ void Parameter::settle_gradient() {
 }
 
 namespace {
-
-constinit Kernel<void(const Random& random, float deviation, const Slice& slice, Tensor& rows)> normal_kernel{
-    "initialize_normal"};
 
 void normal_plain(const Random& random, float deviation, const Slice& slice, Tensor& rows) {
   float* to = rows.data<float>();

@@ -55,6 +55,40 @@ inline float exp_of(float x) {
   return x < -87.3f ? 0.0f : x == x ? value : x;
 }
 
+/// For normal x > 0, within 2 units in the last place, or 1e-7 near 1. (Cephes' logf: sqrt(1/2) <= m < sqrt(2).)
+inline float log_of(float x) {
+  uint32_t shifted = bits_of(x) - 0x3f3504f3u;
+  float exponent = float(int32_t(shifted) >> 23), m = float_of((shifted & 0x7fffffu) + 0x3f3504f3u) - 1.0f;
+  float p = 7.0376836292e-2f;
+  p = p * m - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  float square = m * m;
+  return p * m * square - 2.12194440e-4f * exponent - 0.5f * square + m + 0.693359375f * exponent;
+}
+
+/// Sine of `turns` of a full turn, |turns| <= 1/4. Within 1e-7, absolute (Taylor's series to the 11th power).
+inline float sin_of_quarter(float turns) {
+  float x = 6.28318531f * turns, z = x * x;
+  float p = -2.50521084e-8f;
+  p = p * z + 2.75573192e-6f;
+  p = p * z - 1.98412698e-4f;
+  p = p * z + 8.33333333e-3f;
+  p = p * z - 1.66666667e-1f;
+  return p * z * x + x;
+}
+/// For |turns| <= 1/2, as sin_of_quarter().
+inline float cos_of_turns(float turns) { return sin_of_quarter(0.25f - (turns < 0 ? -turns : turns)); }
+inline float sin_of_turns(float turns) {
+  float size = turns < 0 ? -turns : turns, value = sin_of_quarter(size > 0.25f ? 0.5f - size : size);
+  return turns < 0 ? -value : value;
+}
+
 /// Within 2e-7, absolute.
 inline float tanh_of(float x) { return 1 - 2 / (exp_of(2 * x) + 1); }
 
