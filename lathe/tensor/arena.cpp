@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iomanip>
+#include <utility>
 
 #include "lathe/base/error.h"
 
@@ -69,8 +70,14 @@ int64_t Arena::best_fit(int64_t bytes) {
   auto [size, offset] = *fit;
   remove_free(offset, size);
   if (size > bytes) add_free(offset + bytes, size - bytes);
-  kept_end_ = std::max(kept_end_, offset + bytes);
   return offset;
+}
+
+/// The end of what is live outside episodes.
+int64_t Arena::kept_end() const {
+  if (free_by_offset_.empty()) return capacity_;
+  auto [offset, bytes] = *free_by_offset_.rbegin();
+  return offset + bytes == capacity_ ? offset : capacity_;
 }
 
 int64_t Arena::rehearsed(int64_t bytes) {
@@ -86,14 +93,14 @@ int64_t Arena::rehearsed(int64_t bytes) {
 
 MemoryRange Arena::allocate(int64_t bytes) {
   bytes = std::max<int64_t>((bytes + kAlignment - 1) / kAlignment * kAlignment, kAlignment);
-  MemoryRange range{placement_ ? rehearsed(bytes) : best_fit(bytes), bytes, PurposeScope::current(), -1,
-                    placement_ != nullptr};
+  MemoryRange range{placement_ ? rehearsed(bytes) : best_fit(bytes), bytes, PurposeScope::current()};
   if (placement_) {
+    range.episode = episodes_;
     ++episode_next_;
     ++episode_live_;
   } else if (noting_) {
-    range.sequence = int64_t(lifetimes_.size());
     lifetimes_.push_back({bytes, noted_calls_++, INT64_MAX, range.purpose});
+    range.noted = noted_before_ + int64_t(lifetimes_.size());
   }
   use_.live_by_purpose[size_t(range.purpose)] += bytes;
   use_.live += bytes;
@@ -108,11 +115,12 @@ MemoryRange Arena::allocate(int64_t bytes) {
 void Arena::release(const MemoryRange& range) {
   use_.live -= range.bytes;
   use_.live_by_purpose[size_t(range.purpose)] -= range.bytes;
-  if (range.placed) {
-    --episode_live_;
+  if (range.episode > 0) {
+    if (placement_ && range.episode == episodes_) --episode_live_;
     return;
   }
-  if (noting_ && range.sequence >= 0) lifetimes_[size_t(range.sequence)].freed = noted_calls_++;
+  if (noting_ && range.noted > noted_before_)
+    lifetimes_[size_t(range.noted - noted_before_ - 1)].freed = noted_calls_++;
   give_back(range.offset, range.bytes);
 }
 
@@ -138,7 +146,8 @@ void Arena::give_back(int64_t offset, int64_t bytes) {
 void Arena::begin(const Placement& placement) {
   if (placement_ || noting_) throw InternalError("an episode begins within an episode");
   placement_ = &placement;
-  episode_base_ = kept_end_;
+  ++episodes_;
+  episode_base_ = kept_end();
   episode_next_ = episode_live_ = 0;
 }
 
@@ -151,14 +160,15 @@ void Arena::end() {
 void Arena::abandon() { placement_ = nullptr; }
 
 void Arena::note_lifetimes() {
+  take_lifetimes();
   noting_ = true;
   noted_calls_ = 0;
-  lifetimes_.clear();
 }
 
 std::vector<Lifetime> Arena::take_lifetimes() {
   noting_ = false;
-  return std::move(lifetimes_);
+  noted_before_ += int64_t(lifetimes_.size());
+  return std::exchange(lifetimes_, {});
 }
 
 void Arena::forget_peak() {

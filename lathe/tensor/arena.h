@@ -34,8 +34,8 @@ struct MemoryRange {
   int64_t offset = 0;
   int64_t bytes = 0;  ///< rounded up to the arena's alignment
   Purpose purpose = Purpose::activations;
-  int64_t sequence = -1;  ///< its number among noted lifetimes, or -1
-  bool placed = false;    ///< by a placement: its address is not the free list's
+  int64_t noted = 0;    ///< its number among all noted lifetimes, from 1; 0: not noted
+  int64_t episode = 0;  ///< the episode that placed it, from 1; 0: its address is the free list's
 };
 
 using BytesByPurpose = std::array<int64_t, kPurposes>;
@@ -69,7 +69,8 @@ class Arena {
   void begin(const Placement& placement);
   /// Ends the episode. Throws InternalError unless everything it allocated has been released.
   void end();
-  /// Ends the episode after an exception, without that check.
+  /// Ends the episode after an exception, without that check. What is still alive may be released later, but its bytes
+  /// are anyone's from here on.
   void abandon();
 
   /// Notes the lifetimes of all allocations from here until take_lifetimes().
@@ -87,18 +88,19 @@ class Arena {
   std::byte* base_ = nullptr;
   std::map<int64_t, int64_t> free_by_offset_;
   std::set<std::pair<int64_t, int64_t>> free_by_size_;
-  int64_t kept_end_ = 0;  ///< highest address handed out outside episodes
   MemoryUse use_;
   const Placement* placement_ = nullptr;
+  int64_t episodes_ = 0;  ///< begun so far
   int64_t episode_base_ = 0, episode_next_ = 0, episode_live_ = 0;
   bool noting_ = false;
   std::vector<Lifetime> lifetimes_;
-  int64_t noted_calls_ = 0;
+  int64_t noted_calls_ = 0, noted_before_ = 0;  ///< lifetimes taken away before lifetimes_[0]
 
   void add_free(int64_t offset, int64_t bytes);
   void remove_free(int64_t offset, int64_t bytes);
   int64_t best_fit(int64_t bytes);
   int64_t rehearsed(int64_t bytes);
+  int64_t kept_end() const;
   void give_back(int64_t offset, int64_t bytes);
   [[noreturn]] void out_of_memory(int64_t bytes) const;
 };

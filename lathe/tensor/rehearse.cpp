@@ -12,6 +12,17 @@ WorkTotals since(const WorkTotals& before, const WorkTotals& now) {
           now.bytes_communicated - before.bytes_communicated};
 }
 
+std::vector<Lifetime> lifetimes_during(Arena& arena, const std::function<void()>& episode) {
+  arena.note_lifetimes();
+  try {
+    episode();
+  } catch (...) {
+    arena.take_lifetimes();
+    throw;
+  }
+  return arena.take_lifetimes();
+}
+
 }  // namespace
 
 Rehearsal rehearse(const std::function<void()>& episode) {
@@ -21,10 +32,8 @@ Rehearsal rehearse(const std::function<void()>& episode) {
   WorkTotals before = runtime.totals;
   int64_t live = arena.use().live;
   arena.forget_peak();
-  arena.note_lifetimes();
-  episode();
   Rehearsal rehearsal;
-  rehearsal.lifetimes = arena.take_lifetimes();
+  rehearsal.lifetimes = lifetimes_during(arena, episode);
   bool all_freed = std::all_of(rehearsal.lifetimes.begin(), rehearsal.lifetimes.end(),
                                [](const Lifetime& life) { return life.freed != INT64_MAX; });
   if (!all_freed || arena.use().live != live)

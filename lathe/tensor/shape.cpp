@@ -7,16 +7,27 @@
 
 namespace lathe {
 
+namespace {
+constexpr int64_t kMostElements = int64_t{1} << 58;  // their bytes can be counted too
+}
+
 Shape::Shape(std::initializer_list<int64_t> extents) : rank_(int(extents.size())) {
   require(extents.size() <= extents_.size(), "a shape has at most ", extents_.size(), " extents");
   std::copy(extents.begin(), extents.end(), extents_.begin());
 }
 
-int64_t Shape::elements() const { return rows() * columns(); }
+int64_t Shape::elements() const {
+  int64_t product = rows();
+  bool fits = !__builtin_mul_overflow(product, columns(), &product) && product <= kMostElements;
+  require(fits, "a tensor ", *this, " has more elements than can be counted");
+  return product;
+}
 
 int64_t Shape::rows() const {
   int64_t product = 1;
-  for (int axis = 0; axis + 1 < rank_; ++axis) product *= extents_[size_t(axis)];
+  for (int axis = 0; axis + 1 < rank_; ++axis)
+    require(!__builtin_mul_overflow(product, extents_[size_t(axis)], &product), "a tensor ", *this,
+            " has more elements than can be counted");
   return product;
 }
 

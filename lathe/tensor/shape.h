@@ -14,8 +14,8 @@ class Shape {
   Shape(std::initializer_list<int64_t> extents);
   int rank() const { return rank_; }
   int64_t operator[](int axis) const { return extents_[size_t(axis < 0 ? axis + rank_ : axis)]; }
-  int64_t elements() const;
-  int64_t rows() const;  ///< product of all extents but the last; 1 for rank 0 and 1
+  int64_t elements() const;  ///< throws Error when they overflow
+  int64_t rows() const;      ///< product of all extents but the last; 1 for rank 0 and 1
   int64_t columns() const { return rank_ ? extents_[size_t(rank_ - 1)] : 1; }
   Shape with_columns(int64_t columns) const;  ///< the same with another last extent
   Shape with_rows(int64_t rows) const;        ///< the same with another first extent

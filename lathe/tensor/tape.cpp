@@ -155,7 +155,10 @@ void RecomputeScope::finish(const Tensor& keep) {
       std::vector<Tensor> outputs;
       for (const Output& output : refill.outputs) {
         auto storage = output.storage.lock();
-        if (!storage) throw InternalError("an output to recompute is gone");
+        if (!storage) {  // one of several outputs that nothing kept
+          outputs.push_back(Tensor::empty(output.shape, output.dtype));
+          continue;
+        }
         storage->restore();
         outputs.push_back(Tensor::view(std::move(storage), output.offset, output.shape, output.dtype));
       }
