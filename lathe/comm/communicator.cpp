@@ -1,5 +1,7 @@
 #include "lathe/comm/communicator.h"
 
+#include <cstring>
+
 #include "lathe/base/error.h"
 
 namespace lathe {
@@ -12,18 +14,27 @@ void check_parts(const char* name, const Tensor& part, const Tensor& whole, int 
     throw InternalError(text(name, ": ", size, " parts ", part.shape(), " do not make ", whole.shape()));
 }
 
+void copy_bytes(const Tensor& from, Tensor& to) {
+  std::memcpy(to.data<std::byte>(), from.data<std::byte>(), size_t(from.bytes()));
+}
+
+/// Of a group of one, the part is the whole; larger groups exist on paper only.
 class CountingCommunicator : public Communicator {
  public:
   CountingCommunicator(int rank, int size) : Communicator(rank, size) {}
   void run_all_reduce(Tensor&) override { refuse(); }
-  void run_all_gather(const Tensor&, Tensor&) override { refuse(); }
-  void run_reduce_scatter(const Tensor&, Tensor&) override { refuse(); }
-  void run_all_to_all(const Tensor&, Tensor&) override { refuse(); }
+  void run_all_gather(const Tensor& part, Tensor& whole) override { copy_alone(part, whole); }
+  void run_reduce_scatter(const Tensor& whole, Tensor& part) override { copy_alone(whole, part); }
+  void run_all_to_all(const Tensor& mine, Tensor& theirs) override { copy_alone(mine, theirs); }
   void run_broadcast(Tensor&, int) override { refuse(); }
   void run_send(const Tensor&, int) override { refuse(); }
   void run_receive(Tensor&, int) override { refuse(); }
 
  private:
+  void copy_alone(const Tensor& from, Tensor& to) const {
+    if (size() != 1) refuse();
+    copy_bytes(from, to);
+  }
   static void refuse() { throw InternalError("a counting communicator carries no values"); }
 };
 
@@ -52,6 +63,8 @@ Pending Communicator::reduce_scatter(const Tensor& whole, Tensor& part) {
 
 Pending Communicator::all_to_all(const Tensor& mine, Tensor& theirs) {
   check_parts("all_to_all", mine, theirs, 1);
+  if (mine.elements() % size_ != 0)
+    throw InternalError(text("all_to_all: ", mine.shape(), " does not divide into ", size_, " pieces"));
   count_sent(theirs, mine.bytes() * (size_ - 1) / size_);
   if (!theirs.is_meta()) run_all_to_all(mine, theirs);
   return {};
