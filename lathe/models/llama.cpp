@@ -135,9 +135,6 @@ std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
   for (int layer = 0; layer < c.num_hidden_layers; ++layer)
     model->blocks.push_back(std::make_unique<Layer>(c, layer, mesh));
   model->blocks.push_back(std::make_unique<Head>(c, *table, mesh));
-  Inventory inventory;
-  table->list(inventory);
-  if (c.tie_word_embeddings) inventory.parameters.front()->users = 2;
   model->shared.push_back(std::move(table));
   return model;
 }

@@ -1,4 +1,5 @@
 #include "lathe/nn/normal.h"
+#include "lathe/ops/parallel.h"
 #include "lathe/tensor/lanes.h"
 
 namespace lathe::LATHE_ISA {
@@ -34,7 +35,7 @@ void draw_pairs(uint64_t key, uint64_t first, float deviation, float* to) {
 void normal_simd(const Random& random, float deviation, const Slice& slice, Tensor& rows) {
   float* to = rows.data<float>();
   uint64_t key = random.key();
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (rows.elements() > kParallelElements)
   for (int64_t r = 0; r < slice.rows; ++r) {
     int64_t first = (slice.first_row + r) * slice.whole_columns + slice.first_column, end = first + slice.columns;
     float drawn[2 * kPairs];

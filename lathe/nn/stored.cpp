@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lathe/nn/normal.h"
+#include "lathe/ops/parallel.h"
 #include "lathe/tensor/sum.h"
 
 namespace lathe {
@@ -64,32 +65,42 @@ void Parameter::receive(const Tensor& arrived) {
     copy(fitting, into);
 }
 
-void Parameter::complete(bool last) {
-  if (++done_ < users) return;
-  done_ = 0;
-  if (!trained()) return;
-  if (shard && whole_) {  // every micro-batch: the whole gradient must not outlive its block's backward
-    PurposeScope scope(Purpose::gradients);
-    Tensor part = gradient_begun_ ? Tensor::empty(kept.shape()) : gradient;
-    shard->reduce_scatter(whole_, part).wait();
-    if (gradient_begun_) accumulate(part, gradient);
-    gradient_begun_ = !last;
-    whole_ = Tensor();
-    written_ = false;
-  }
-  if (!last) return;
-  for (Communicator* ranks : sum_over) ranks->all_reduce(gradient).wait();
+void Parameter::begin_step(int64_t micro_batches) {
+  written_ = begun_ = finished_ = false;
+  completed_ = 0;
+  awaited_ = micro_batches * users;
+  whole_ = Tensor();  // left where an exception ended the last step
 }
 
-void Parameter::settle_gradient() {
-  if (!shard && trained() && !std::exchange(written_, true)) fill(gradient, 0);
+void Parameter::complete() {
+  ++completed_;
+  if (completed_ % users == 0) scatter();
+  if (completed_ == awaited_) finish_step();
+}
+
+/// Every micro-batch: the whole gradient must not outlive the backward of the blocks that use it.
+void Parameter::scatter() {
+  if (!whole_) return;
+  PurposeScope scope(Purpose::gradients);
+  Tensor part = begun_ ? Tensor::empty(kept.shape()) : gradient;
+  shard->reduce_scatter(whole_, part).wait();
+  if (std::exchange(begun_, true)) accumulate(part, gradient);
+  whole_ = Tensor();
+  written_ = false;
+}
+
+void Parameter::finish_step() {
+  if (!trained() || std::exchange(finished_, true)) return;
+  scatter();
+  if (!(shard ? begun_ : written_)) fill(gradient, 0);
+  for (Communicator* ranks : sum_over) ranks->all_reduce(gradient).wait();
 }
 
 namespace {
 
 void normal_plain(const Random& random, float deviation, const Slice& slice, Tensor& rows) {
   float* to = rows.data<float>();
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (rows.elements() > kParallelElements)
   for (int64_t i = 0; i < slice.rows; ++i)
     for (int64_t j = 0; j < slice.columns; ++j)
       to[i * slice.columns + j] =

@@ -36,7 +36,7 @@ class Stored {
   Tensor value;  ///< what ops read
   Tensor kept;   ///< what this rank keeps and a checkpoint saves: `value`, whole rows of it, or the f32 master
   std::vector<Slice> slices;  ///< which parts of which named tensors the rows of `kept` are, in order
-  int users = 1;              ///< modules that use it: more than one when tied
+  int users = 1;  ///< blocks that use it: more than one when tied or shared; complete_gradients() counts them
   Init init;
 
   const std::string& name() const { return slices.front().name; }
@@ -59,12 +59,13 @@ class Parameter : public Stored, public GradientSink {
   void freeze() { value.make_leaf(nullptr); }
 
   /// Before the first micro-batch of a step: the next gradient overwrites.
-  void begin_step() { written_ = false; }
-  /// Every block that uses it calls this when its backward is done; the last of `users` sums the gradient over
-  /// `sum_over` and, where sharded, brings it into the shape of `kept`. `last` tells the last micro-batch of a step.
-  void complete(bool last);
-  /// Zeroes a gradient that nothing has reached since begin_step().
-  void settle_gradient();
+  void begin_step(int64_t micro_batches = 1);
+  /// Every block that uses it calls this when its backward is done (complete_gradients() sees to that). The last of
+  /// `users` in a micro-batch brings a sharded gradient into the shape of `kept`; the last of the step finishes it.
+  void complete();
+  /// After backward of the last micro-batch, unless complete() was there before: zeroes a gradient that nothing
+  /// reached, and sums it over `sum_over`. The ranks must call it for the same parameters in the same order.
+  void finish_step();
 
   std::optional<GradientSlot> slot() override;
   void receive(const Tensor& gradient) override;
@@ -75,10 +76,13 @@ class Parameter : public Stored, public GradientSink {
   const bool wide;
 
  private:
-  bool written_ = false;  ///< `gradient` (or `whole_`) holds part of this step's gradient
-  int done_ = 0;
+  bool written_ = false;   ///< `gradient` (`whole_` where sharded) holds a gradient to add to
+  bool begun_ = false;     ///< sharded only: `gradient` holds part of this step's gradient
+  bool finished_ = false;  ///< `gradient` is this step's
+  int64_t completed_ = 0, awaited_ = 1;
   Tensor whole_;  ///< sharded only: the gradient of `value` until complete() scatters it
-  bool gradient_begun_ = false;
+
+  void scatter();
 };
 
 /// One slice that is all of tensor `name`: [rows, columns], or a vector.

@@ -1,6 +1,7 @@
 #include "lathe/train/build.h"
 
 #include "lathe/models/family.h"
+#include "lathe/nn/completion.h"
 #include "lathe/train/checkpoint.h"
 
 namespace lathe {
@@ -18,6 +19,7 @@ std::unique_ptr<Model> build_model(const JobSettings& job) {
   using Checkpoint = TrainingSettings::Checkpoint;
   if (job.training.checkpoint == Checkpoint::selective) wrap_layers(*model, recomputed);
   if (job.training.checkpoint == Checkpoint::block) wrap_layers(*model, checkpointed);
+  complete_gradients(*model);  // outermost: a block is done when everything around it is
   for (Parameter* parameter : model->inventory().parameters) parameter->materialize_trained(job.compute());
   return model;
 }

@@ -70,11 +70,12 @@ void Trainer::step(std::span<const data::Batch> micro_batches, double learning_r
   set(scale_, 1.0 / double(std::max<int64_t>(targets, 1)));
   set(learning_rate_, learning_rate);
   set(loss_, 0);
-  for (Parameter* parameter : inventory_.parameters) parameter->begin_step();
+  for (Parameter* parameter : inventory_.parameters) parameter->begin_step(int64_t(micro_batches.size()));
   for (const data::Batch& batch : micro_batches) pass_over(batch);
   bool add = false;
   for (Parameter* parameter : inventory_.parameters) {
-    parameter->settle_gradient();
+    if (!parameter->trained()) continue;
+    parameter->finish_step();
     sum_of_squares(parameter->gradient, std::exchange(add, true), sum_of_squares_);
   }
   state_.decide(loss_, sum_of_squares_, learning_rate_);
