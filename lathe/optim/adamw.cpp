@@ -57,7 +57,7 @@ void AdamW::update(const UpdateState& state) {
   for (Entry& entry : entries_) {
     Parameter& p = *entry.parameter;
     Tensor value;
-    if (p.value.dtype() != DType::f32) value = p.value.detached();
+    if (p.value.dtype() != DType::f32 && !p.shard) value = p.value.detached();  // a shard is gathered when it is used
     int64_t n = p.kept.elements();
     adamw_kernel({14 * n, 28 * n + (value ? 2 * n : 0)}, p.gradient, state.values(), entry.rule, p.kept, entry.first,
                  entry.second, value);
