@@ -91,6 +91,7 @@ void put_kept(const Inventory& inventory, NamedTensors& named) {
 }
 
 void expect_near(const NamedTensors& actual, const NamedTensors& expected, double tolerance) {
+  ASSERT_FALSE(expected.empty());
   ASSERT_EQ(actual.size(), expected.size());
   for (const auto& [name, values] : expected) {
     ASSERT_TRUE(actual.contains(name)) << name;
@@ -98,6 +99,7 @@ void expect_near(const NamedTensors& actual, const NamedTensors& expected, doubl
     ASSERT_EQ(found.size(), values.size()) << name;
     double largest = 0, difference = 0;
     for (size_t i = 0; i < values.size(); ++i) {
+      ASSERT_TRUE(std::isfinite(values[i]) && std::isfinite(found[i])) << name << ' ' << i;
       largest = std::max(largest, std::abs(double(values[i])));
       difference = std::max(difference, std::abs(double(found[i]) - double(values[i])));
     }
