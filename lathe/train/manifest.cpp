@@ -6,6 +6,7 @@
 #include "lathe/base/durable_file.h"
 #include "lathe/base/error.h"
 #include "lathe/base/hash.h"
+#include "lathe/base/json.h"
 #include "lathe/base/mapped_file.h"
 
 namespace lathe {
@@ -52,7 +53,7 @@ Manifest read_manifest(const std::string& directory) {
   std::string path = directory + "/" + Manifest::kFile;
   MappedFile file(path);
   try {
-    return parse(json::parse(file.view()), path);
+    return parse(parse_json(file.view(), path), path);
   } catch (const json::exception& error) {
     throw Error(text(path, " is damaged: ", error.what()));
   }

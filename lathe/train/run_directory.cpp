@@ -60,10 +60,18 @@ std::vector<int64_t> RunDirectory::steps() const { return checkpoint_steps(path_
 
 std::string RunDirectory::checkpoint(int64_t step) const { return path_ + "/checkpoints/" + name_of_step(step); }
 
-std::string RunDirectory::begin_checkpoint(int64_t step) const {
-  std::string directory = temporary_name(checkpoint(step));
-  fs::create_directories(directory);
-  return directory;
+void RunDirectory::add_checkpoint(int64_t step, int64_t keep_last,
+                                  const std::function<void(const std::string&)>& write) {
+  std::string temporary = temporary_name(checkpoint(step));
+  try {
+    fs::create_directories(temporary);
+    write(temporary);
+    publish(temporary, step, keep_last);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
 }
 
 void RunDirectory::publish(const std::string& temporary, int64_t step, int64_t keep_last) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,15 +28,14 @@ class RunDirectory {
   std::vector<int64_t> steps() const;
   std::string checkpoint(int64_t step) const;
 
-  /// Where the files of checkpoint `step` are to be put, before publish() makes it one.
-  std::string begin_checkpoint(int64_t step) const;
-  /// Makes what lies in `temporary` checkpoint `step`, durably; then points `latest` there and removes old ones until
-  /// `keep_last` are left (0: all stay).
-  void publish(const std::string& temporary, int64_t step, int64_t keep_last);
+  /// Makes what `write` puts into the directory that it is given checkpoint `step`, durably; then points `latest` there
+  /// and removes old ones until `keep_last` are left (0: all stay). When `write` throws, nothing is left of it.
+  void add_checkpoint(int64_t step, int64_t keep_last, const std::function<void(const std::string&)>& write);
   /// Removes checkpoints after `step`: a run that goes on from an earlier one writes them again.
   void drop_after(int64_t step);
 
  private:
+  void publish(const std::string& temporary, int64_t step, int64_t keep_last);
   void point_latest(int64_t step) const;
   void remove(int64_t step) const;
 

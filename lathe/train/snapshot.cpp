@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/durable_file.h"
+#include "lathe/base/json.h"
 #include "lathe/base/mapped_file.h"
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
@@ -58,7 +59,7 @@ std::string state_text(Trainer& trainer, int64_t step) {
 int64_t read_state(const std::string& path, Trainer& trainer) {
   MappedFile file(path);
   try {
-    json state = json::parse(file.view());
+    json state = parse_json(file.view(), path);
     int format = state.at("format").get<int>();
     require(format <= kFormat, path, ": format ", format, " is newer than ", kFormat, ", the newest this lathe reads");
     Words words = state.at("update").get<Words>();
@@ -71,7 +72,7 @@ int64_t read_state(const std::string& path, Trainer& trainer) {
 
 void copy_tokenizer(const std::string& from, const std::string& to) {
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"})
-    if (fs::exists(fs::path(from) / name)) fs::copy_file(fs::path(from) / name, fs::path(to) / name);
+    if (std::string file = from + "/" + name; fs::exists(file)) replace_file(to + "/" + name, MappedFile(file).bytes());
 }
 
 }  // namespace

@@ -172,9 +172,9 @@ void TrainingRun::sample(int64_t step, ProgressLine& progress) {
 
 void TrainingRun::save(int64_t step) {
   Clock::time_point start = Clock::now();
-  std::string temporary = directory_.begin_checkpoint(step);
-  write_snapshot(temporary, trainer_, step, corpora_.tokenizer_directory());
-  directory_.publish(temporary, step, job_.save.keep_last);
+  directory_.add_checkpoint(step, job_.save.keep_last, [&](const std::string& directory) {
+    write_snapshot(directory, trainer_, step, corpora_.tokenizer_directory());
+  });
   saved_step_ = step;
   log_->saved(step, seconds_since(start), snapshot_bytes(plan_.parameters));
 }
@@ -230,8 +230,12 @@ TrainingOutcome run_training(const JobSettings& job, const TrainingOptions& opti
 JobSettings read_run_job(const std::string& directory, const std::vector<std::string>& overrides) {
   std::string path = directory + "/job.toml";
   require(std::filesystem::exists(path), directory, " is no directory of a run: it has no job.toml");
-  JobSettings saved = read_job(path), resumed = read_job(path, overrides);
-  require_same_run(saved, resumed);
+  // Compared as written: filled in first, a changed shape would contradict what was filled in from the saved one.
+  auto as_written = [&](const std::vector<std::string>& changes) {
+    return read_settings<JobSettings>(settings_file(path, changes, JobSettings::kFormat));
+  };
+  require_same_run(as_written({}), as_written(overrides));
+  JobSettings resumed = read_job(path, overrides);
   resumed.run = std::filesystem::absolute(directory).lexically_normal().string();
   return resumed;
 }
