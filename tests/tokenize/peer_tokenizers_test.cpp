@@ -1,0 +1,138 @@
+// Hugging Face's tokenizers and ours read each other's files and give every text the same ids.
+#include <gtest/gtest.h>
+
+#include "lathe/base/text_input.h"
+#include "lathe/base/utf8.h"
+#include "tests/support/checkout.h"
+#include "tests/support/program.h"
+#include "tests/tokenize/peer_support.h"
+#include "tests/tokenize/tokenize_support.h"
+
+namespace lathe {
+namespace {
+
+using test::peer_encoding;
+using test::PeerEncoding;
+using test::PeerFiles;
+using test::trained_on;
+
+constexpr const char* kByteLevelKinds[] = {"gpt2", "cl100k"};
+
+/// About a megabyte of English, Spanish, JSON and code-like text.
+std::string mixed_text() {
+  std::string all;
+  for (const char* name : {"books/Austen_Emma.txt", "bible_en_es/rv1909.es.txt", "c4_sample/c4_demo.jsonl",
+                           "chat_templates/renderings.jsonl"})
+    all += read_text(shared_data(name)).substr(0, 300000);
+  return lossy_utf8(all);
+}
+
+/// Texts that splitting and merging go wrong on.
+std::vector<std::string> hard_texts() {
+  std::vector<std::string> texts = {"",
+                                    " ",
+                                    "  ",
+                                    "\n",
+                                    "\n\n \n",
+                                    "\t a",
+                                    "a\r\nb",
+                                    "a \r\n  b",
+                                    "it's IT'S we'Ll 'tis 's",
+                                    "3.14159 1234567 ١٢٣٤ Ⅷ ½",
+                                    "naïve cafe\u0301 \u212B Å",
+                                    "日本語のテキスト。한국어 ภาษาไทย",
+                                    "👩‍👩‍👧‍👦🏳️‍🌈 e\u0301\u0302\u0303",
+                                    "\u00A0nbsp\u2003em\u200Bzero\uFEFFbom\u3000ideographic",
+                                    "<|endoftext|>x<|endoftext|>",
+                                    "<|endoftext|",
+                                    "\u0085\u2028\u2029x",
+                                    std::string(3000, 'a'),
+                                    std::string(1000, ' ') + "x",
+                                    std::string("nul\0byte", 8),
+                                    "ǅ Ⅳ ㎏ ﬁ \U0001D400\U0010FFFF"};
+  for (uint64_t seed = 0; seed < 300; ++seed) texts.push_back(lossy_utf8(test::random_bytes(seed, seed)));
+  return texts;
+}
+
+/// Compares ids and decoded texts; stops at the first that differs.
+void expect_equal(const Tokenizer& ours, const PeerEncoding& theirs, const std::vector<std::string>& texts) {
+  ASSERT_EQ(theirs.ids.size(), texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    ASSERT_EQ(ours.encode(texts[i]), theirs.ids[i]) << ours.kind() << ": '" << texts[i].substr(0, 200) << "'";
+    ASSERT_EQ(lossy_utf8(ours.decode(theirs.ids[i])), theirs.decoded[i]) << ours.kind();
+  }
+}
+
+class PeerTokenizers : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!peers_are_ready()) GTEST_SKIP() << no_peers();
+    if (shared_data("chat_templates").empty()) GTEST_SKIP() << no_shared_data("chat_templates");
+  }
+  PeerFiles files_;
+};
+
+TEST_F(PeerTokenizers, GiveOurFilesTheSameIdsAndTexts) {
+  const std::string text = mixed_text();
+  std::vector<std::string> texts = hard_texts();
+  texts.push_back(text);
+  for (const char* kind : {"gpt2", "cl100k", "words-bpe", "words", "characters"}) {
+    const Tokenizer ours = trained_on({text}, {.kind = tokenizer_kind(kind), .vocabulary_size = 4000});
+    ours.save(files_.path("tokenizer.json"));
+    expect_equal(ours, peer_encoding(files_.path("tokenizer.json"), texts), texts);
+  }
+}
+
+TEST_F(PeerTokenizers, LearnTheSameMergesAsOurs) {
+  const std::string text = mixed_text(), path = files_.write("text", text);
+  for (const char* kind : kByteLevelKinds)
+    for (const int64_t least : {0, 2, 20}) {
+      const std::string theirs = files_.path("theirs.json");
+      test::peer_trained(kind, path, 6000, least, theirs);
+      const Tokenizer ours =
+          trained_on({text}, {.kind = tokenizer_kind(kind), .vocabulary_size = 6000, .minimum_frequency = least});
+      const Tokenizer loaded = Tokenizer::load(theirs);
+      EXPECT_EQ(loaded.vocabulary_size(), ours.vocabulary_size()) << kind << least;
+      EXPECT_EQ(loaded.hash(), ours.hash()) << kind << least;  // vocabulary, merges, added tokens
+    }
+}
+
+TEST_F(PeerTokenizers, WriteFilesThatOursReads) {
+  const std::string text = mixed_text(), path = files_.write("text", text), theirs = files_.path("theirs.json");
+  std::vector<std::string> texts = hard_texts();
+  texts.push_back(text);
+  for (const char* kind : kByteLevelKinds) {
+    test::peer_trained(kind, path, 3000, 2, theirs);
+    expect_equal(Tokenizer::load(theirs), peer_encoding(theirs, texts), texts);
+  }
+}
+
+TEST_F(PeerTokenizers, AgreeOnEveryLanguageOfTheDebianHandbook) {
+  const std::vector<std::string> texts = test::handbook_texts(100000);
+  if (texts.empty()) GTEST_SKIP() << "the Debian package debian-handbook is missing; script/setup --peers installs it";
+  ASSERT_GE(texts.size(), 26u);
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  for (const char* kind : kByteLevelKinds) {
+    const Tokenizer ours = trained_on(views, {.kind = tokenizer_kind(kind), .vocabulary_size = 16000});
+    ours.save(files_.path("tokenizer.json"));
+    expect_equal(ours, peer_encoding(files_.path("tokenizer.json"), texts), texts);
+  }
+}
+
+TEST_F(PeerTokenizers, AgreeOnAHundredThousandRandomByteStrings) {
+  std::vector<std::string> raw, valid;
+  for (uint64_t seed = 0; seed < 100000; ++seed) {
+    raw.push_back(test::random_bytes(seed, seed % 61));
+    valid.push_back(lossy_utf8(raw.back()));  // HF takes text only
+  }
+  const std::string text = mixed_text();
+  for (const char* kind : kByteLevelKinds) {
+    const Tokenizer ours = trained_on({text}, {.kind = tokenizer_kind(kind), .vocabulary_size = 3000});
+    ours.save(files_.path("tokenizer.json"));
+    expect_equal(ours, peer_encoding(files_.path("tokenizer.json"), valid), valid);
+    for (const std::string& bytes : raw) ASSERT_EQ(ours.decode(ours.encode(bytes)), bytes);
+  }
+}
+
+}  // namespace
+}  // namespace lathe
