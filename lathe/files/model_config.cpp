@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
-#include "lathe/base/mapped_file.h"
+#include "lathe/base/json.h"
 #include "lathe/models/family.h"
 
 namespace lathe {
@@ -21,13 +21,11 @@ int64_t token_id(const nlohmann::json& json, const char* field) {
 
 ModelConfig read_model_config(const std::string& directory) {
   std::string path = (std::filesystem::path(directory) / "config.json").string();
-  MappedFile file(path);
-  require(file.size() < 1'000'000, path, ": ", file.size(), " bytes are too many for a config.json");
-  nlohmann::json json = nlohmann::json::parse(file.view(), nullptr, false);
+  nlohmann::json json = read_json(path, {.bytes = 1'000'000});
   require(json.is_object(), path, ": no JSON object");
+  require(json.contains("model_type"), path, ": no model_type");
   try {
     ModelConfig config;
-    require(json.contains("model_type"), path, ": no model_type");
     config.model_type = json.at("model_type").get<std::string>();
     config.initializer_range = json.value("initializer_range", 0.02);
     config.bos_token_id = token_id(json, "bos_token_id");

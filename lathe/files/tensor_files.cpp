@@ -8,6 +8,7 @@
 
 #include "lathe/base/durable_file.h"
 #include "lathe/base/error.h"
+#include "lathe/base/json.h"
 
 namespace lathe {
 namespace {
@@ -17,8 +18,7 @@ constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
 std::set<std::string> files_of_index(const std::string& path) {
-  MappedFile file(path);
-  nlohmann::json json = nlohmann::json::parse(file.view(), nullptr, false);
+  nlohmann::json json = read_json(path);
   require(json.is_object() && json.contains("weight_map") && json["weight_map"].is_object(), path,
           ": no JSON object with a weight_map");
   std::set<std::string> names;

@@ -13,7 +13,10 @@ std::vector<Family>& families() {
   return all;
 }
 
-void check_positive(const ModelConfig& c) {
+constexpr int64_t kLargestSize = int64_t{1} << 30, kMostLayers = 1 << 16;  // products of two sizes fit 64 bits
+
+/// Throws Error for a size below `least` or too large to reckon with.
+void check_sizes(const ModelConfig& c, int64_t least) {
   const std::pair<const char*, int64_t> sizes[] = {{"vocab_size", c.vocab_size},
                                                    {"hidden_size", c.hidden_size},
                                                    {"num_hidden_layers", c.num_hidden_layers},
@@ -23,9 +26,10 @@ void check_positive(const ModelConfig& c) {
                                                    {"intermediate_size", c.intermediate_size},
                                                    {"max_position_embeddings", c.max_position_embeddings}};
   for (auto& [name, value] : sizes)
-    require(value > 0 && value < (int64_t{1} << 40), c.model_type, ": ", name, " = ", value, " must be positive");
-  require(c.num_attention_heads % c.num_key_value_heads == 0, c.model_type, ": num_attention_heads ",
-          c.num_attention_heads, " is no multiple of num_key_value_heads ", c.num_key_value_heads);
+    require(value >= least && value <= kLargestSize, c.model_type, ": ", name, " = ", value, " must be from ", least,
+            " to ", kLargestSize);
+  require(c.num_hidden_layers <= kMostLayers, c.model_type, ": num_hidden_layers = ", c.num_hidden_layers, " is above ",
+          kMostLayers);
 }
 
 }  // namespace
@@ -50,6 +54,7 @@ const Family& family_named(const std::string& model_type) {
 
 ModelConfig completed(ModelConfig c) {
   const Family& family = family_named(c.model_type);
+  check_sizes(c, 0);
   if (c.num_key_value_heads == 0) c.num_key_value_heads = c.num_attention_heads;
   if (c.head_dim == 0 && c.num_attention_heads > 0) {
     require(c.hidden_size % c.num_attention_heads == 0, c.model_type, ": hidden_size ", c.hidden_size,
@@ -57,7 +62,9 @@ ModelConfig completed(ModelConfig c) {
     c.head_dim = c.hidden_size / c.num_attention_heads;
   }
   family.complete(c);
-  check_positive(c);
+  check_sizes(c, 1);
+  require(c.num_attention_heads % c.num_key_value_heads == 0, c.model_type, ": num_attention_heads ",
+          c.num_attention_heads, " is no multiple of num_key_value_heads ", c.num_key_value_heads);
   return c;
 }
 

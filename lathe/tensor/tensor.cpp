@@ -4,6 +4,19 @@
 
 namespace lathe {
 
+namespace {
+
+constexpr int64_t kMostElements = int64_t{1} << 42;  // sums of all of a model's tensors fit 64 bits
+
+void require_representable(const Shape& shape) {
+  int64_t elements = 1;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    require(!__builtin_mul_overflow(elements, shape[axis], &elements) && elements <= kMostElements, "a tensor ", shape,
+            " would have more than ", kMostElements, " elements");
+}
+
+}  // namespace
+
 Storage::Storage(int64_t bytes) : runtime_(Runtime::current()), bytes_(bytes) {}
 Storage::~Storage() { drop(); }
 
@@ -27,6 +40,7 @@ std::byte* Storage::data() const {
 std::optional<GradientSlot> GradientSink::slot() { return std::nullopt; }
 
 Tensor Tensor::declare(Shape shape, DType dtype) {
+  require_representable(shape);
   return view(std::make_shared<Storage>(shape.elements() * size_of(dtype)), 0, shape, dtype);
 }
 

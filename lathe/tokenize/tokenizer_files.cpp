@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/base/json.h"
 #include "lathe/tokenize/json_text.h"
 #include "lathe/tokenize/pipeline_json.h"
 
@@ -25,7 +26,7 @@ std::string name_or_null(const Tokenizer::Parts& parts, const std::optional<Toke
 
 void read_tokenizer_config(std::string_view json, const std::string& name, Tokenizer::Parts& parts) {
   // Not simdjson: these files hold numbers beyond 64 bits (model_max_length), which it refuses.
-  const nlohmann::json config = nlohmann::json::parse(json, nullptr, false);
+  const nlohmann::json config = lathe::parse_json(json, name);
   require(config.is_object(), name, " is no JSON object");
   read_name(config, "bos_token", parts, parts.begin);
   read_name(config, "eos_token", parts, parts.end);

@@ -1,0 +1,119 @@
+// Model directories that are broken: config.json and the files of tensors.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "lathe/base/text_input.h"
+#include "lathe/files/model_config.h"
+#include "lathe/files/tensor_files.h"
+#include "tests/files/files_support.h"
+#include "tests/support/whole_pass.h"
+
+namespace lathe {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class ModelConfigTest : public test::FolderTest {
+ protected:
+  std::string problem(const std::string& json) {
+    write("config.json", json);
+    return test::error_of([&] { read_model_config(path()); });
+  }
+};
+
+TEST_F(ModelConfigTest, NamesTheFileAndWhatIsWrong) {
+  EXPECT_THAT(test::error_of([&] { read_model_config(path()); }), HasSubstr("config.json"));
+  EXPECT_THAT(problem(""), AllOf(HasSubstr("config.json:1"), HasSubstr("not JSON")));
+  EXPECT_THAT(problem("[]"), HasSubstr("no JSON object"));
+  EXPECT_THAT(problem("{}"), HasSubstr("no model_type"));
+  EXPECT_THAT(problem(R"({"model_type": "lama"})"), AllOf(HasSubstr("config.json"), HasSubstr("'llama'")));
+  EXPECT_THAT(problem(R"({"model_type": "llama", "vocab_size": "many"})"), HasSubstr("config.json"));
+  EXPECT_THAT(problem(R"({"model_type": "llama", "num_key_value_heads": 5})"), HasSubstr("num_key_value_heads 5"));
+  EXPECT_THAT(problem(R"({"model_type": "gpt2", "n_head": 0})"), HasSubstr("config.json"));
+}
+
+TEST_F(ModelConfigTest, RefusesSizesThatNoModelHas) {
+  for (const char* size : {"-1", "9223372036854775807"})
+    for (const char* field : {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim",
+                              "num_key_value_heads", "intermediate_size", "max_position_embeddings"})
+      EXPECT_THAT(problem(text(R"({"model_type": "llama", ")", field, "\": ", size, "}")),
+                  AllOf(HasSubstr(field), HasSubstr("must be from"), HasSubstr(size)));
+  EXPECT_THAT(problem(R"({"model_type": "gpt2", "n_layer": 1000000})"), HasSubstr("is above 65536"));
+}
+
+TEST_F(ModelConfigTest, RefusesBombs) {
+  EXPECT_THAT(problem(std::string(100000, '[')), HasSubstr("nested more than"));
+  EXPECT_THAT(problem(std::string(2'000'000, ' ')), HasSubstr("larger than the 1000000 bytes"));
+}
+
+TEST(Models, TooLargeForAnyMachineAreAnErrorWithTheShape) {
+  Runtime runtime({.meta = true}, 0);
+  const int64_t huge = int64_t{1} << 30;
+  EXPECT_THAT(test::error_of([&] {
+                make_model({.model_type = "gpt2",
+                            .vocab_size = huge,
+                            .hidden_size = huge,
+                            .num_hidden_layers = 1,
+                            .num_attention_heads = 1,
+                            .intermediate_size = 1});
+              }),
+              HasSubstr("would have more than"));
+}
+
+class TensorFilesTest : public test::FolderTest {
+ protected:
+  TensorFilesTest() : runtime_({}, int64_t{1} << 24), model_(ready_model(config(16))) {}
+
+  static ModelConfig config(int64_t vocabulary) {
+    return {.model_type = "gpt2",
+            .vocab_size = vocabulary,
+            .hidden_size = 8,
+            .num_hidden_layers = 1,
+            .num_attention_heads = 2,
+            .max_position_embeddings = 4};
+  }
+  void save(int64_t file_bytes) { save_tensors(path(), tensor_sources(model_->inventory(), DType::f32), file_bytes); }
+  std::string load_error(int64_t vocabulary = 16) {
+    return test::error_of(
+        [&] { load_tensors(ready_model(config(vocabulary))->inventory(), TensorFiles(path()), "transformer."); });
+  }
+  std::string index_error(const std::string& json) {
+    write("model.safetensors.index.json", json);
+    return load_error();
+  }
+
+  Runtime runtime_;
+  std::unique_ptr<Model> model_;
+};
+
+TEST_F(TensorFilesTest, SayWhatTheModelNeedsAndTheFilesHold) {
+  EXPECT_THAT(load_error(), HasSubstr("neither model.safetensors nor"));
+  save(int64_t{1} << 30);
+  EXPECT_EQ(load_error(), "");
+  EXPECT_THAT(load_error(24), AllOf(HasSubstr("\"transformer.wte.weight\" is [16, 8]"), HasSubstr("needs [24, 8]")));
+  std::vector<TensorSource> some = tensor_sources(model_->inventory(), DType::f32);
+  std::erase_if(some, [](const TensorSource& tensor) { return tensor.name == "transformer.ln_f.bias"; });
+  save_tensors(path(), some, int64_t{1} << 30);
+  EXPECT_THAT(load_error(), HasSubstr("no tensor \"transformer.ln_f.bias\""));
+  for (TensorSource& tensor : some) tensor.dtype = DType::i32;
+  write_safetensors(path("model.safetensors"), some);
+  EXPECT_THAT(load_error(), HasSubstr("needs f32, bf16 or f16"));
+}
+
+TEST_F(TensorFilesTest, RefuseAnIndexThatLies) {
+  save(2000);
+  const std::string index = read_text(path("model.safetensors.index.json"));
+  EXPECT_EQ(load_error(), "");
+  EXPECT_THAT(index_error(index.substr(0, index.size() / 2)), HasSubstr("not JSON"));
+  EXPECT_THAT(index_error("{}"), HasSubstr("weight_map"));
+  EXPECT_THAT(index_error(R"({"weight_map": {"a": 1}})"), HasSubstr("is no string"));
+  EXPECT_THAT(index_error(R"({"weight_map": {"a": "../other/model.safetensors"}})"), HasSubstr("no file beside it"));
+  EXPECT_THAT(index_error(R"({"weight_map": {"a": "gone.safetensors"}})"), HasSubstr("gone.safetensors"));
+  EXPECT_THAT(index_error(std::string(100000, '[')), HasSubstr("nested more than"));
+}
+
+}  // namespace
+}  // namespace lathe
