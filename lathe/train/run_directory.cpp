@@ -50,6 +50,10 @@ std::vector<int64_t> checkpoint_steps(const std::string& path) {
   return steps;
 }
 
+std::string checkpoint_directory(const std::string& path, int64_t step) {
+  return path + "/checkpoints/" + name_of_step(step);
+}
+
 RunDirectory::RunDirectory(const std::string& path) : path_(path), lock_(path) {
   fs::create_directories(path + "/checkpoints");
   remove_partials(path);
@@ -58,7 +62,7 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path), lock_(path) {
 
 std::vector<int64_t> RunDirectory::steps() const { return checkpoint_steps(path_); }
 
-std::string RunDirectory::checkpoint(int64_t step) const { return path_ + "/checkpoints/" + name_of_step(step); }
+std::string RunDirectory::checkpoint(int64_t step) const { return checkpoint_directory(path_, step); }
 
 void RunDirectory::add_checkpoint(int64_t step, int64_t keep_last,
                                   const std::function<void(const std::string&)>& write) {

@@ -45,5 +45,7 @@ class RunDirectory {
 
 /// Steps of the checkpoints of the run at `path`, rising; none when it is no run. Takes no lock.
 std::vector<int64_t> checkpoint_steps(const std::string& path);
+/// Where the run at `path` keeps checkpoint `step`, there or not.
+std::string checkpoint_directory(const std::string& path, int64_t step);
 
 }  // namespace lathe

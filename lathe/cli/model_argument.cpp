@@ -1,0 +1,38 @@
+#include "lathe/cli/model_argument.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "lathe/base/error.h"
+#include "lathe/train/run_directory.h"
+
+namespace lathe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string listed(const std::vector<int64_t>& steps) {
+  std::string all;
+  for (int64_t step : steps) all += (all.empty() ? "" : ", ") + std::to_string(step);
+  return all;
+}
+
+}  // namespace
+
+std::string model_directory(const std::string& run_or_model, std::optional<int64_t> step) {
+  require(fs::is_directory(run_or_model), run_or_model, ": no such directory; name a run or a model directory");
+  std::vector<int64_t> steps = checkpoint_steps(run_or_model);
+  if (step) {
+    require(std::count(steps.begin(), steps.end(), *step) > 0, run_or_model, " has no checkpoint of step ", *step,
+            steps.empty() ? std::string("; it is no run with checkpoints") : "; there are those of " + listed(steps));
+    return checkpoint_directory(run_or_model, *step);
+  }
+  if (!steps.empty()) return checkpoint_directory(run_or_model, steps.back());
+  require(!fs::exists(fs::path(run_or_model) / "job.toml") || fs::exists(fs::path(run_or_model) / "config.json"),
+          run_or_model, ": this run has no checkpoint yet; training writes one every save.every steps and at its end");
+  require(fs::exists(fs::path(run_or_model) / "config.json"), run_or_model,
+          ": neither a run (no checkpoints) nor a model directory (no config.json)");
+  return run_or_model;
+}
+
+}  // namespace lathe::cli
