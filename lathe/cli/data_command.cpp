@@ -2,13 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
-#include <map>
 #include <optional>
 
 #include "lathe/base/error.h"
 #include "lathe/base/numbers.h"
 #include "lathe/base/progress.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/reading_options.h"
 #include "lathe/data/prepare.h"
 #include "lathe/data/token_shards.h"
 #include "lathe/tokenize/tokenizer.h"
@@ -42,17 +42,6 @@ struct ShowArguments {
   bool verify = false;
   int64_t tokens = 60;
 };
-
-/// "\n", "\t", "\r" and "\\" as a shell passes them.
-std::string unescaped(const std::string& written) {
-  const std::map<char, char> meaning = {{'n', '\n'}, {'t', '\t'}, {'r', '\r'}, {'\\', '\\'}};
-  std::string out;
-  for (size_t i = 0; i < written.size(); ++i) {
-    const bool escape = written[i] == '\\' && i + 1 < written.size() && meaning.count(written[i + 1]) > 0;
-    out += escape ? meaning.at(written[++i]) : written[i];
-  }
-  return out;
-}
 
 /// "0.01" is a fraction, "1MB" or "1000000" a number of bytes.
 data::HeldOutSize parse_held_out(const std::string& written) {
@@ -117,7 +106,6 @@ data::PrepareReport prepare_with_progress(const PrepareOptions& options) {
 int run_prepare(PrepareArguments arguments) {
   PrepareOptions& options = arguments.options;
   options.held_out = parse_held_out(arguments.held_out);
-  options.read.document_separator = unescaped(options.read.document_separator);
   const data::PrepareReport report = prepare_with_progress(options);
   print_times(report);
   print_index(report.index);
@@ -151,35 +139,6 @@ int run_show(const ShowArguments& arguments) {
   print_sample(shards, shards.train(), arguments.tokens);
   print_sample(shards, shards.held_out(), arguments.tokens);
   return 0;
-}
-
-template <class Value>
-void add_choice(CLI::App& app, const std::string& name, Value& value, const std::map<std::string, Value>& choices,
-                const std::string& help) {
-  app.add_option(name, value, help)->transform(CLI::CheckedTransformer(choices).description(""))->type_name("WORD");
-}
-
-void declare_reading(CLI::App& app, data::ReadOptions& read) {
-  using Format = data::TextFormat;
-  add_choice<Format>(app, "--format", read.format,
-                     {{"auto", Format::automatic},
-                      {"txt", Format::plain},
-                      {"jsonl", Format::json_lines},
-                      {"csv", Format::csv},
-                      {"tsv", Format::tsv}},
-                     "auto (by name), txt, jsonl, csv or tsv; gzip and zstd are recognized in any");
-  app.add_option("--text-field", read.text_field, "JSON field or table column that holds the text")
-      ->capture_default_str();
-  app.add_flag("!--no-header", read.header, "the table has no header; --text-field is a column number from 1");
-  app.add_option("--document-separator", read.document_separator, "cuts a txt file into documents; \\n and \\t work");
-  add_choice<data::OnBroken>(app, "--broken-lines", read.broken_lines,
-                             {{"stop", data::OnBroken::stop}, {"skip", data::OnBroken::skip}},
-                             "stop (default) at a line that cannot be read, or skip and count it");
-  add_choice<data::OnInvalidUtf8>(app, "--invalid-utf8", read.invalid_utf8,
-                                  {{"error", data::OnInvalidUtf8::stop},
-                                   {"replace", data::OnInvalidUtf8::replace},
-                                   {"skip", data::OnInvalidUtf8::skip}},
-                                  "error (default), replace by U+FFFD, or skip the document");
 }
 
 void declare_prepare(CLI::App& app, PrepareArguments& arguments) {

@@ -6,7 +6,7 @@
 
 #include "lathe/base/file_descriptor.h"
 #include "lathe/base/progress.h"
-#include "temporary_directory_support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace lathe {
 namespace {

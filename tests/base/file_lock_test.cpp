@@ -8,7 +8,7 @@
 #include <csignal>
 #include <optional>
 
-#include "temporary_directory_support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace lathe {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "temporary_directory_support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace lathe {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "temporary_directory_support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace lathe {
 namespace {

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "temporary_directory_support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace lathe {
 namespace {

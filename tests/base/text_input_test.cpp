@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lathe/base/line_reader.h"
-#include "temporary_directory_support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace lathe {
 namespace {

@@ -6,7 +6,7 @@
 #include <pthread.h>
 
 #include "lathe/base/prefetcher.h"
-#include "temporary_directory_support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace lathe {
 namespace {

@@ -1,4 +1,4 @@
-#include "temporary_directory_support.h"
+#include "tests/support/temporary_directory.h"
 
 #include <cstdlib>
 #include <iterator>
