@@ -13,16 +13,37 @@ Tensor Weight::multiply_groups(const Tensor&, const Tensor&) const {
 }
 
 Tensor DenseWeight::multiply(const Tensor& x, const Epilogue& epilogue) const {
-  return matmul(x, parameter.value, epilogue);
+  return packed_ ? matmul(x, *packed_, epilogue) : matmul(x, parameter.value, epilogue);
 }
 
 Tensor DenseWeight::multiply_groups(const Tensor& x, const Tensor& offsets) const {
   return matmul_groups(x, parameter.value, offsets);
 }
 
-Tensor DenseWeight::rows(const Tensor& ids) const { return embedding(ids, parameter.value); }
+Tensor DenseWeight::rows(const Tensor& ids) const {
+  return packed_ ? packed_rows(*packed_, ids) : embedding(ids, parameter.value);
+}
 
-void DenseWeight::list(Inventory& inventory) { inventory.add(parameter); }
+Tensor DenseWeight::dequantize() const {
+  if (packed_) throw InternalError(parameter.name() + ": a prepared weight is not laid out as [out, in]");
+  return parameter.value.detached();
+}
+
+void DenseWeight::materialize(DType compute) {
+  bool groups = parameter.value.shape().rank() > 2;
+  parameter.materialize(compute, groups ? 0 : packed_bytes(parameter.value.shape(), compute));
+}
+
+void DenseWeight::prepare() {
+  if (packed_ || parameter.value.shape().rank() > 2) return;
+  packed_ = pack_in_place(parameter.value);
+  parameter.value = parameter.kept = Tensor::declare(packed_->shape, packed_->panels.dtype());
+}
+
+void DenseWeight::list(Inventory& inventory) {
+  inventory.add(*this);
+  inventory.add(parameter);
+}
 
 namespace {
 

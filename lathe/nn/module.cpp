@@ -14,6 +14,10 @@ void Inventory::add(Parameter& parameter) {
   stored.push_back(&parameter);
 }
 
+void Inventory::add(Weight& weight) {
+  if (std::find(weights.begin(), weights.end(), &weight) == weights.end()) weights.push_back(&weight);
+}
+
 void Model::list(Inventory& inventory) {
   for (auto& module : shared) module->list(inventory);
   for (auto& block : encoder) block->list(inventory);

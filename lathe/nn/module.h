@@ -9,14 +9,17 @@ namespace lathe {
 
 class Linear;
 class Pass;
+class Weight;
 
 /// Everything in a model that techniques may touch, each thing once.
 struct Inventory {
   std::vector<Parameter*> parameters;
   std::vector<Stored*> stored;  ///< all persistent tensors, the parameters among them
   std::vector<Linear*> linears;
+  std::vector<Weight*> weights;  ///< of linears and tables, whatever their format
   void add(Parameter& parameter);
   void add(Stored& tensor);
+  void add(Weight& weight);
 };
 
 class Module {

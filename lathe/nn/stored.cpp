@@ -1,5 +1,6 @@
 #include "lathe/nn/stored.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lathe/nn/normal.h"
@@ -37,9 +38,12 @@ void Parameter::materialize_trained(DType compute) {
   gradient = Tensor::empty(kept.shape());
 }
 
-void Parameter::materialize(DType compute) {
+void Parameter::materialize(DType compute, int64_t least_bytes) {
   PurposeScope scope(Purpose::weights);
-  value = Tensor::empty(value.shape(), wide ? DType::f32 : compute);
+  DType dtype = wide ? DType::f32 : compute;
+  auto storage = std::make_shared<Storage>(std::max(value.elements() * size_of(dtype), least_bytes));
+  storage->restore();
+  value = Tensor::view(std::move(storage), 0, value.shape(), dtype);
   kept = value;
 }
 

@@ -51,8 +51,8 @@ class Parameter : public Stored, public GradientSink {
 
   /// Takes bytes for training: `kept` in f32, `value` in `compute` (the same bytes where that is f32), the gradient.
   void materialize_trained(DType compute);
-  /// Takes bytes for use alone: `value` in `compute`, which is also `kept`.
-  void materialize(DType compute);
+  /// Takes bytes for use alone: `value` in `compute`, which is also `kept`; no fewer than `least_bytes`.
+  void materialize(DType compute, int64_t least_bytes = 0);
   /// Converts `kept` into `value` after `kept` changed; no-op where they share bytes, or where a wrapper gathers.
   void refresh();
   bool trained() const { return value.is_leaf(); }

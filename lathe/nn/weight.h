@@ -1,10 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lathe/nn/stored.h"
-#include "lathe/ops/matmul.h"
+#include "lathe/ops/matmul_packed.h"
 
 namespace lathe {
 
@@ -26,12 +27,14 @@ class Weight {
 
   /// The smallest number of rows (axis 0) or columns (axis 1) that can be split off.
   virtual int64_t granule(int axis) const = 0;
+  /// Takes bytes for use alone, in `compute` where the format leaves a choice.
+  virtual void materialize(DType compute) = 0;
   /// Repacks for speed, after loading and for use alone: it can be neither split, trained nor saved afterwards.
   virtual void prepare() {}
   virtual void list(Inventory& inventory) = 0;
 };
 
-/// Dense, in f32 or bf16; trained unless frozen.
+/// Dense, in f32 or bf16; trained unless frozen. Prepared, it is a PackedMatrix in the same bytes.
 class DenseWeight : public Weight {
  public:
   DenseWeight(Shape shape, std::vector<Slice> slices, Init init) : parameter(shape, std::move(slices), init) {}
@@ -40,11 +43,16 @@ class DenseWeight : public Weight {
   Tensor multiply(const Tensor& x, const Epilogue& epilogue) const override;
   Tensor multiply_groups(const Tensor& x, const Tensor& offsets) const override;
   Tensor rows(const Tensor& ids) const override;
-  Tensor dequantize() const override { return parameter.value.detached(); }
+  Tensor dequantize() const override;
   int64_t granule(int) const override { return 1; }
+  void materialize(DType compute) override;
+  void prepare() override;
   void list(Inventory& inventory) override;
 
-  Parameter parameter;
+  Parameter parameter;  ///< without bytes once prepared
+
+ private:
+  std::optional<PackedMatrix> packed_;
 };
 
 }  // namespace lathe

@@ -28,7 +28,7 @@ class Forward {
 
   void run(int64_t sequence, int64_t head, int64_t first_query, Tensor& out, Tensor& logsumexp) {
     SequenceHeads<T> at(in_, sequence, head);
-    if (first_query >= at.span.queries) return;
+    if (first_query >= at.span.queries || reads_cache_once(in_, at.span)) return;
     QueryTile tile(in_.spec, at.span, head, first_query);
     begin(at, tile);
     for (int64_t key = tile.first_key_tile(); key < tile.last_key(); key += kKeyTile) {

@@ -102,21 +102,31 @@ float* thread_floats(Tensor& workspace) {
   return workspace.data<float>() + omp_get_thread_num() * workspace.shape()[1];
 }
 
-void attention_plain(const AttentionInput& in, Tensor& out, Tensor& logsumexp, Tensor& workspace) {
+template <class T>
+void forward_sequence(const AttentionInput& in, int64_t sequence, int64_t head, float* values, Tensor& out,
+                      Tensor& logsumexp) {
+  PlainHead<T> at(in, sequence, head);
+  for (int64_t i = 0; i < at.span.queries; ++i) {
+    T* row = out.data<T>() + ((at.span.query + i) * in.spec.heads + head) * in.spec.head_dim;
+    float sum = forward_row(at, i, values, row);
+    if (logsumexp) logsumexp.data<float>()[head * in.q.shape()[0] + at.span.query + i] = sum;
+  }
+}
+
+/// `once`: the sequences that reads_cache_once(), or all others.
+void forward_sequences(const AttentionInput& in, bool once, Tensor& out, Tensor& logsumexp, Tensor& workspace) {
   check_offsets(in);
-  const AttentionSpec& spec = in.spec;
   visit_floating(out.dtype(), [&]<class T>(Element<T>) {
 #pragma omp parallel for collapse(2) schedule(dynamic)
     for (int64_t sequence = 0; sequence < in.sequences(); ++sequence)
-      for (int64_t head = 0; head < spec.heads; ++head) {
-        PlainHead<T> at(in, sequence, head);
-        for (int64_t i = 0; i < at.span.queries; ++i) {
-          T* row = out.data<T>() + ((at.span.query + i) * spec.heads + head) * spec.head_dim;
-          float sum = forward_row(at, i, thread_floats(workspace), row);
-          if (logsumexp) logsumexp.data<float>()[head * in.q.shape()[0] + at.span.query + i] = sum;
-        }
-      }
+      for (int64_t head = 0; head < in.spec.heads; ++head)
+        if (reads_cache_once(in, sequence_span(in, sequence)) == once)
+          forward_sequence<T>(in, sequence, head, thread_floats(workspace), out, logsumexp);
   });
+}
+
+void attention_plain(const AttentionInput& in, Tensor& out, Tensor& logsumexp, Tensor& workspace) {
+  forward_sequences(in, false, out, logsumexp, workspace);
 }
 
 /// f32 sums of one task, in its thread's workspace.
@@ -204,7 +214,7 @@ void attention_backward_plain(const AttentionInput& in, const Tensor& out, const
 
 void attention_cached_plain(const AttentionInput& in, Tensor& out, Tensor&, Tensor& workspace) {
   Tensor none;
-  attention_plain(in, out, none, workspace);
+  forward_sequences(in, true, out, none, workspace);
 }
 
 const bool provided = attention_kernel.provide(Isa::plain, attention_plain) &&
@@ -224,8 +234,6 @@ int64_t backward_floats(const AttentionSpec& spec, int64_t longest_keys) {
          2 * dim * padded(longest_keys, kKeyTile);
 }
 
-int64_t cached_floats(const AttentionSpec& spec) {
-  return spec.heads * (kCachedRange + padded(spec.head_dim, 16)) + kCachedRange;
-}
+int64_t cached_floats(const AttentionSpec& spec) { return kCachedRange + 2 * padded(spec.head_dim, 16); }
 
 }  // namespace lathe

@@ -1,10 +1,12 @@
 #include "lathe/ops/matmul_packed.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "lathe/ops/matmul_blocks.h"
 #include "lathe/ops/matmul_checks.h"
 #include "lathe/ops/matmul_product.h"
+#include "lathe/tensor/sum.h"
 
 namespace lathe {
 namespace {
@@ -44,12 +46,44 @@ void check_isa(const PackedMatrix& weight) {
     throw InternalError(text("a matrix packed for ", isa_name(weight.isa), " is used with ", isa_name(isa())));
 }
 
-}  // namespace
-
-PackedMatrix pack_matrix(const Tensor& weight) {
+void check_weight(const Tensor& weight) {
   require(weight.shape().rank() == 2 && (weight.dtype() == DType::f32 || weight.dtype() == DType::bf16),
           "pack_matrix: weight is ", name_of(weight.dtype()), " ", weight.shape(),
           "; it must be f32 or bf16 [out, in]");
+}
+
+constexpr int64_t kPackBytes = 1 << 20;  ///< that a weight is copied out in at a time
+
+}  // namespace
+
+int64_t packed_bytes(const Shape& shape, DType dtype) { return packed_bytes(isa(), shape[0], shape[1], dtype); }
+
+PackedMatrix pack_in_place(const Tensor& weight) {
+  check_weight(weight);
+  int64_t rows = weight.shape()[0], depth = weight.shape()[1], size = size_of(weight.dtype());
+  int64_t tile = tile_of(isa()).columns, panel_bytes = packed_bytes(isa(), tile, depth, weight.dtype());
+  int64_t bytes = packed_bytes(weight.shape(), weight.dtype());
+  auto bytes_at = [&](int64_t first, int64_t count) {
+    return Tensor::view(weight.shared_storage(), weight.offset() + first, {count / size}, weight.dtype());
+  };
+  if (weight.offset() + bytes > weight.storage().bytes())
+    throw InternalError(text("a weight ", weight.shape(), " has no room for its ", bytes, " packed bytes"));
+  PackedMatrix packed{bytes_at(0, bytes), weight.shape(), isa()};
+  if (isa() == Isa::plain) return packed;
+  int64_t most = std::max<int64_t>(kPackBytes / panel_bytes, 1) * tile;
+  PurposeScope scope(Purpose::workspace);
+  Tensor out = Tensor::empty({std::min(most, rows), depth}, weight.dtype());
+  for (int64_t first = (rows - 1) / most * most; first >= 0; first -= most) {  // backwards: panels are no smaller
+    Tensor some = out.rows(0, std::min(most, rows - first));
+    Tensor panels = bytes_at(first / tile * panel_bytes, packed_bytes(some.shape(), some.dtype()));
+    copy(weight.rows(first, some.shape()[0]), some);
+    pack_kernel({0, some.bytes() + panels.bytes()}, some, panels);
+  }
+  return packed;
+}
+
+PackedMatrix pack_matrix(const Tensor& weight) {
+  check_weight(weight);
   int64_t bytes = packed_bytes(isa(), weight.shape()[0], weight.shape()[1], weight.dtype());
   PackedMatrix packed{Tensor::empty({bytes / size_of(weight.dtype())}, weight.dtype()), weight.shape(), isa()};
   pack_kernel({0, weight.bytes() + bytes}, weight, packed.panels);

@@ -18,6 +18,12 @@ struct PackedMatrix {
 /// Throws Error for other shapes and types.
 PackedMatrix pack_matrix(const Tensor& weight);
 
+/// Bytes of a packed [out, in]: no fewer than as it is.
+int64_t packed_bytes(const Shape& shape, DType dtype);
+/// As pack_matrix, in the weight's own bytes and a little workspace: its storage must have packed_bytes(). The weight
+/// must not be used afterwards.
+PackedMatrix pack_in_place(const Tensor& weight);
+
 /// As matmul with the weight that was packed, to the bit; not differentiable.
 Tensor matmul(const Tensor& x, const PackedMatrix& weight, const Epilogue& epilogue = {});
 

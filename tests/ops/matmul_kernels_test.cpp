@@ -172,6 +172,24 @@ TEST(MatmulPacked, GivesRowsBack) {
     }
 }
 
+TEST(MatmulPacked, PacksInPlace) {
+  Runtime runtime({}, kMemory);
+  std::vector<Isa> isas = vector_isas();
+  isas.push_back(Isa::plain);
+  for (Isa isa : isas)
+    for (DType dtype : {DType::f32, DType::bf16})
+      for (const Shape& shape : {Shape{403, 3201}, Shape{5, 33}, Shape{64, 8}}) {  // the first in several pieces
+        WithIsa with(isa);
+        Tensor weight = noise(shape, dtype, 2), expected = pack_matrix(weight).panels;
+        auto storage = std::make_shared<Storage>(packed_bytes(shape, dtype));
+        storage->restore();
+        Tensor roomy = Tensor::view(storage, 0, shape, dtype);
+        std::memcpy(roomy.data<std::byte>(), weight.data<std::byte>(), size_t(weight.bytes()));
+        EXPECT_TRUE(same_bits(pack_in_place(roomy).panels, expected)) << isa_name(isa) << ' ' << shape;
+      }
+  EXPECT_THROW(pack_in_place(zeros({3, 5}).rows(0, 3).rows(2, 1)), InternalError);
+}
+
 TEST(MatmulGroups, MultipliesEachGroupByItsWeight) {
   Runtime runtime({}, kMemory);
   std::vector<Isa> isas = vector_isas();
