@@ -4,6 +4,7 @@
 #include "lathe/base/interrupt.h"
 #include "lathe/base/settings.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/training_samples.h"
 #include "lathe/train/training_run.h"
 
 namespace lathe::cli {
@@ -26,7 +27,7 @@ int train(Options& options) {
   JobSettings job = options.training.resume ? read_run_job(options.resume, options.overrides)
                                             : read_job(options.job, options.overrides);
   InterruptGuard guard;
-  TrainingOutcome outcome = run_training(job, options.training);
+  TrainingOutcome outcome = run_training(job, options.training, {training_samples(job)});
   return outcome.interrupted ? interrupt_status() : 0;
 }
 

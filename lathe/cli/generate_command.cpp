@@ -1,0 +1,250 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "lathe/base/interrupt.h"
+#include "lathe/base/line_reader.h"
+#include "lathe/base/log.h"
+#include "lathe/base/memory_info.h"
+#include "lathe/base/numbers.h"
+#include "lathe/base/utf8.h"
+#include "lathe/cli/command.h"
+#include "lathe/infer/generator.h"
+#include "lathe/infer/model_directory.h"
+#include "lathe/train/manifest.h"
+#include "lathe/train/run_directory.h"
+
+namespace lathe::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kHelp = R"(
+Examples:
+  lathe generate runs/demo --prompt "In the beginning"
+  lathe generate runs/demo --prompt "In the beginning" --temperature 0 --max-tokens 40
+  lathe generate runs/demo --step 500 --prompt "And" --top-p 0.9 --repetition-penalty 1.2 --seed 7
+  lathe generate gpt2/ --prompt "Q: What is a lathe?\nA:" --stop "\n" --stop "Q:"
+  lathe generate gpt2/ --file prompts.txt --json > results.jsonl
+
+The model is the newest checkpoint of a run, or any directory with config.json, model.safetensors and tokenizer.json.
+The text goes to standard output as it is written; with several prompts, each text when all are done. A file holds a
+prompt a line; one named .jsonl (or .jsonl.gz, .jsonl.zst) an object with "prompt" a line. In prompts and stop strings
+given as options, \n, \t and \\ mean what they do in C. One prompt's text does not depend on the others.)";
+
+struct Options {
+  std::string model, file, dtype = "auto";
+  std::optional<int64_t> step;
+  std::vector<std::string> prompts;
+  GenerationOptions generation;
+  int64_t batch = 8;
+  bool json = false, greedy = false;
+};
+
+/// "\n", "\t" and "\\" as a shell passes them.
+std::string unescaped(const std::string& written) {
+  std::string out;
+  for (size_t i = 0; i < written.size(); ++i) {
+    char next = written[i] == '\\' && i + 1 < written.size() ? written[i + 1] : 0;
+    size_t known = std::string_view("nt\\").find(next);
+    if (next == 0 || known == std::string_view::npos)
+      out += written[i];
+    else
+      out += "\n\t\\"[known], ++i;
+  }
+  return out;
+}
+
+/// The newest checkpoint that is whole.
+std::string newest_checkpoint(const std::string& run, std::vector<int64_t> steps) {
+  for (; !steps.empty(); steps.pop_back()) {
+    std::string directory = checkpoint_directory(run, steps.back());
+    try {
+      verify_manifest(directory);
+      return directory;
+    } catch (const Error& error) {
+      log_warning(error.what(), steps.size() > 1 ? "; the checkpoint before it is used" : "");
+    }
+  }
+  throw Error(text(run, ": no checkpoint of this run is intact"));
+}
+
+/// Where the model lies that `path`, a run or a model's directory, means.
+std::string model_directory(const std::string& path, std::optional<int64_t> step) {
+  std::vector<int64_t> steps = checkpoint_steps(path);
+  if (step) {
+    require(std::find(steps.begin(), steps.end(), *step) != steps.end(), path, " has no checkpoint of step ", *step,
+            steps.empty() ? "; it is no run" : text("; its steps are from ", steps.front(), " to ", steps.back()));
+    verify_manifest(checkpoint_directory(path, *step));
+    return checkpoint_directory(path, *step);
+  }
+  if (steps.empty()) {
+    require(!std::filesystem::exists(path + "/job.toml") || std::filesystem::exists(path + "/config.json"), path,
+            " is a run without a checkpoint yet; `lathe train --resume ", path, "` makes one");
+    return path;
+  }
+  return newest_checkpoint(path, steps);
+}
+
+void read_prompts(const std::string& path, std::vector<std::string>& prompts) {
+  bool objects = path.find(".jsonl") != std::string::npos;
+  LineReader lines(path);
+  for (std::string_view line; lines.next(line);) {
+    if (!objects) {
+      prompts.emplace_back(line);
+      continue;
+    }
+    json object = json::parse(line, nullptr, false);
+    require(object.is_object() && object.contains("prompt") && object["prompt"].is_string(), path, ":", lines.number(),
+            ": no JSON object with a text \"prompt\"");
+    prompts.push_back(object["prompt"].get<std::string>());
+  }
+  require(!prompts.empty(), path, " holds no prompt");
+}
+
+DType dtype_of(const std::string& name) {
+  if (name == "auto") return default_dtype();
+  return name == "bf16" ? DType::bf16 : DType::f32;
+}
+
+/// Results as they are shown.
+class Output {
+ public:
+  Output(const Options& options, const std::vector<std::vector<TokenId>>& ids)
+      : options_(options), ids_(ids), streams_(ids.size() == 1 && !options.json), waiting_(ids.size()) {}
+
+  void piece(const std::string& text) {
+    if (streams_) std::cout << text << std::flush;
+  }
+
+  /// Shows it as soon as all before it are shown.
+  void result(size_t prompt, const Generated& generated) {
+    waiting_[prompt] = generated;
+    for (; shown_ < waiting_.size() && waiting_[shown_]; ++shown_) show(shown_, *waiting_[shown_]);
+  }
+
+ private:
+  const Options& options_;
+  const std::vector<std::vector<TokenId>>& ids_;
+  bool streams_;
+  std::vector<std::optional<Generated>> waiting_;
+  size_t shown_ = 0;
+
+  void show(size_t i, const Generated& generated) const {
+    if (options_.json) {
+      std::cout << line_of(i, generated).dump(-1, ' ', false, json::error_handler_t::replace) << '\n' << std::flush;
+      return;
+    }
+    if (!streams_) {
+      if (i > 0) std::cout << '\n';
+      std::cout << "==> " << lossy_utf8(options_.prompts[i]) << '\n' << generated.text;
+    }
+    std::cout << '\n' << std::flush;
+  }
+
+  json line_of(size_t i, const Generated& generated) const {
+    auto written = double(generated.tokens.size());
+    return {{"index", i},
+            {"prompt", options_.prompts[i]},
+            {"text", generated.text},
+            {"prompt_tokens", ids_[i].size()},
+            {"new_tokens", generated.tokens.size()},
+            {"finish_reason", name_of(generated.finish)},
+            {"seconds", generated.seconds},
+            {"tokens_per_second", generated.seconds > 0 ? written / generated.seconds : 0}};
+  }
+};
+
+void log_speed(const std::vector<Generated>& results, const InferencePlan& plan, DType dtype, double seconds) {
+  int64_t written = 0;
+  for (const Generated& result : results) written += int64_t(result.tokens.size());
+  log_info(format_count(written), " tokens in ", format_duration(seconds), ", ",
+           format_fixed(double(written) / seconds, 1), " tokens/s, ", name_of(dtype), ", memory ",
+           format_bytes(plan.capacity()));
+}
+
+int generate(Options& options) {
+  check_sampling(options.generation.sampling);
+  ModelDirectory directory(model_directory(options.model, options.step));
+  if (!options.file.empty()) read_prompts(options.file, options.prompts);
+  require(!options.prompts.empty(), "give a --prompt, or a --file of prompts");
+  std::vector<std::vector<TokenId>> ids;
+  for (const std::string& prompt : options.prompts) ids.push_back(prompt_tokens(directory.tokenizer, prompt));
+  DType dtype = dtype_of(options.dtype);
+  DecoderLimits limits =
+      limits_for(ids, options.generation.max_new_tokens, directory.config.max_position_embeddings, options.batch);
+  InferencePlan plan = plan_inference(directory.config, dtype, limits);
+  require_fits(plan, limits, dtype, host_memory_budget());
+
+  InterruptGuard guard;
+  Runtime runtime({}, plan.capacity());
+  std::unique_ptr<Model> model = directory.load(dtype);
+  Decoder decoder(*model, directory.config, dtype, limits);
+  Generator generator(decoder, directory.tokenizer, directory.end_tokens, options.generation);
+  Output output(options, ids);
+  auto start = std::chrono::steady_clock::now();
+  std::vector<Generated> results =
+      generator.run(ids, {.on_text = [&](size_t, const std::string& piece) { output.piece(piece); },
+                          .on_finish = [&](size_t i, const Generated& result) { output.result(i, result); },
+                          .stop = interrupted,
+                          .run_step = [&](const std::function<void()>& step) { replay(plan.step.placement, step); }});
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  log_speed(results, plan, dtype, seconds);
+  return interrupt_status();
+}
+
+std::function<int()> declare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  GenerationOptions& g = options->generation;
+  SamplingOptions& s = g.sampling;
+  s.temperature = 0.8, s.top_p = 0.95;
+  app.add_option("model", options->model, "a run, or a model's directory")->required();
+  app.add_option("--step", options->step, "checkpoint of the run; the newest by default")->type_name("N");
+  app.add_option_function<std::vector<std::string>>(
+         "--prompt",
+         [options](const std::vector<std::string>& all) {
+           for (const std::string& prompt : all) options->prompts.push_back(unescaped(prompt));
+         },
+         "what a text begins with; again for several")
+      ->expected(1)
+      ->take_all()
+      ->type_name("TEXT");
+  app.add_option("--file", options->file, "file of prompts: a line each, or JSONL")->type_name("FILE");
+  app.add_option("--max-tokens", g.max_new_tokens, "most tokens to write after a prompt")->capture_default_str();
+  app.add_option_function<std::vector<std::string>>(
+         "--stop",
+         [options](const std::vector<std::string>& all) {
+           for (const std::string& stop : all) options->generation.stop.push_back(unescaped(stop));
+         },
+         "end the text before this; again for several")
+      ->expected(1)
+      ->take_all()
+      ->type_name("TEXT");
+  app.add_option("--temperature", s.temperature, "0: the likeliest token always")->capture_default_str();
+  app.add_option("--top-k", s.top_k, "draw from the likeliest K tokens; 0: all")->capture_default_str();
+  app.add_option("--top-p", s.top_p, "draw from the likeliest tokens of this share")->capture_default_str();
+  app.add_option("--min-p", s.min_p, "draw from tokens this likely, as a share of the likeliest")
+      ->capture_default_str();
+  app.add_option("--repetition-penalty", s.repetition_penalty, "above 1: avoid tokens that occurred")
+      ->capture_default_str();
+  app.add_option("--seed", s.seed, "of the random numbers")->capture_default_str();
+  app.add_option("--dtype", options->dtype, "of weights, cache and arithmetic; auto: bf16 where it is fast")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->capture_default_str();
+  app.add_option("--batch", options->batch, "most texts written at a time")
+      ->check(CLI::Range(int64_t{1}, int64_t{4096}))
+      ->capture_default_str();
+  app.add_flag("--json", options->json, "a JSON object a result: text, counts, why it ended, speed");
+  app.footer(kHelp);
+  return [options] { return generate(*options); };
+}
+
+const bool provided = provide_command({"generate", "Continue texts with a trained model", declare});
+
+}  // namespace
+}  // namespace lathe::cli

@@ -1,0 +1,50 @@
+#include "lathe/infer/cached_pass.h"
+
+#include "lathe/ops/cache_write.h"
+#include "lathe/ops/rotary.h"
+#include "lathe/ops/rows.h"
+#include "lathe/tensor/transfer.h"
+
+namespace lathe {
+
+StepInputs::StepInputs(int64_t most_tokens, int64_t sequences) {
+  PurposeScope scope(Purpose::workspace);
+  all_ = Tensor::empty({3 * most_tokens + 4 * sequences + 1}, DType::i32);
+}
+
+void StepInputs::load(std::span<const Feed> feeds, KvCache& cache) {
+  std::vector<int32_t> token, position, slot, offset = {0}, end, start, length;
+  for (const Feed& feed : feeds) {
+    int64_t before = cache.length(feed.sequence), first = cache.first_slot(feed.sequence);
+    cache.append(feed.sequence, int64_t(feed.tokens.size()));
+    for (size_t i = 0; i < feed.tokens.size(); ++i) {
+      token.push_back(int32_t(feed.tokens[i]));
+      position.push_back(int32_t(before + int64_t(i)));
+      slot.push_back(int32_t(first + before + int64_t(i)));
+    }
+    offset.push_back(int32_t(token.size()));
+    end.push_back(int32_t(token.size()) - 1);
+    start.push_back(int32_t(first));
+    length.push_back(int32_t(cache.length(feed.sequence)));
+  }
+  host_.clear();
+  auto part = [&](const std::vector<int32_t>& numbers) {
+    host_.insert(host_.end(), numbers.begin(), numbers.end());
+    return all_.rows(int64_t(host_.size() - numbers.size()), int64_t(numbers.size()));
+  };
+  tokens = part(token), positions = part(position), slots = part(slot), offsets = part(offset);
+  last = part(end), starts = part(start), lengths = part(length);
+  Tensor used = all_.rows(0, int64_t(host_.size()));
+  upload(std::span<const int32_t>(host_), used);
+}
+
+Tensor CachedPass::attend(int layer, const Tensor& qkv, const AttentionSpec& spec) {
+  Tensor rotated = spec.rotary.dims ? rotary(qkv, inputs_.positions, spec.heads + spec.kv_heads, spec.rotary) : qkv;
+  Tensor& cache = cache_.layer(layer);
+  Tensor q = cache_write(rotated, inputs_.slots, spec.heads, cache);
+  return attention_cached(q, cache, inputs_.offsets, {inputs_.starts, inputs_.lengths, cache_.capacity()}, spec);
+}
+
+Tensor CachedPass::rows(const Tensor& hidden) const { return gather_rows(hidden, inputs_.last); }
+
+}  // namespace lathe

@@ -1,0 +1,70 @@
+#include "lathe/infer/decoder.h"
+
+#include <algorithm>
+
+#include "lathe/base/numbers.h"
+#include "lathe/infer/prepare_model.h"
+#include "lathe/models/family.h"
+#include "lathe/tensor/tape.h"
+
+namespace lathe {
+
+Decoder::Decoder(Model& model, const ModelConfig& config, DType dtype, const DecoderLimits& limits)
+    : model_(model),
+      limits_(limits),
+      vocabulary_(config.vocab_size),
+      cache_(config, dtype, limits.sequences, limits.length),
+      inputs_(limits.step_tokens, limits.sequences),
+      pass_(inputs_, cache_) {
+  if (limits.step_tokens < limits.sequences || limits.sequences < 1 || limits.length < 1)
+    throw InternalError(text("a decoder of ", limits.sequences, " sequences of ", limits.length, " tokens, ",
+                             limits.step_tokens, " a step"));
+}
+
+void Decoder::step(std::span<const Feed> feeds, const std::function<void(const Tensor& logits)>& use) {
+  Recording paused(nullptr);
+  inputs_.load(feeds, cache_);
+  use(model_.forward(pass_));
+}
+
+void Decoder::largest_step() {
+  int64_t left = std::min(limits_.step_tokens, limits_.sequences * limits_.length);
+  std::vector<uint32_t> tokens(size_t(left), 0);
+  std::vector<Feed> feeds;
+  for (int64_t s = 0; s < limits_.sequences; ++s) {
+    int64_t share = left / (limits_.sequences - s);
+    feeds.push_back({s, std::span(tokens).first(size_t(share))});
+    left -= share;
+  }
+  step(feeds, [](const Tensor&) {});
+  for (int64_t s = 0; s < limits_.sequences; ++s) clear(s);
+}
+
+InferencePlan plan_inference(const ModelConfig& config, DType dtype, const DecoderLimits& limits, Device device) {
+  Runtime runtime(device.as_meta(), Runtime::kUnbounded);
+  std::unique_ptr<Model> model = make_model(config);
+  prepare_for_use(*model, dtype, nullptr);
+  Decoder decoder(*model, config, dtype, limits);
+  InferencePlan plan;
+  plan.persistent = runtime.arena.use().reserved;
+  plan.by_purpose = runtime.arena.use().live_by_purpose;
+  plan.step = rehearse([&] { decoder.largest_step(); });
+  return plan;
+}
+
+std::string memory_table(const InferencePlan& plan) {
+  return text("memory ", format_bytes(plan.capacity()), ", at its peak:\n", table_of(plan.step.at_peak));
+}
+
+void require_fits(const InferencePlan& plan, const DecoderLimits& limits, DType dtype, int64_t budget) {
+  if (plan.capacity() <= budget) return;
+  std::string way_out = "a shorter --max-tokens";
+  if (dtype == DType::f32)
+    way_out = "--dtype bf16";
+  else if (limits.sequences > 1)
+    way_out = text("a --batch below ", limits.sequences);
+  throw Error(text("generating needs ", format_bytes(plan.capacity()), " but ", format_bytes(budget),
+                   " are available here; try ", way_out, "\n", memory_table(plan)));
+}
+
+}  // namespace lathe

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "lathe/infer/cached_pass.h"
+#include "lathe/nn/module.h"
+#include "lathe/tensor/rehearse.h"
+
+namespace lathe {
+
+/// How much a Decoder can hold and do at once.
+struct DecoderLimits {
+  int64_t sequences = 1;    ///< at a time
+  int64_t length = 0;       ///< tokens a sequence
+  int64_t step_tokens = 0;  ///< new tokens in one step, of all sequences; at least `sequences`
+};
+
+/// A model with a cache, on the current Runtime, real or meta. Its constructor takes all bytes that persist besides the
+/// weights; step() is an episode, which makes the same allocations every time, none larger than in largest_step(), so
+/// that a step can be rehearsed on a meta Runtime and replayed at those places. One thread.
+class Decoder {
+ public:
+  /// `model` has its bytes, for use or in training, in `dtype`, and must outlive it.
+  Decoder(Model& model, const ModelConfig& config, DType dtype, const DecoderLimits& limits);
+
+  /// Appends `feeds`, each to another sequence, and gives the logits [feeds, vocab_size] that follow the last token of
+  /// each to `use`.
+  void step(std::span<const Feed> feeds, const std::function<void(const Tensor& logits)>& use);
+  void largest_step();
+  /// Forgets the tokens of `sequence`.
+  void clear(int64_t sequence) { cache_.clear(sequence); }
+
+  const DecoderLimits& limits() const { return limits_; }
+  int64_t vocabulary() const { return vocabulary_; }
+
+ private:
+  Model& model_;
+  DecoderLimits limits_;
+  int64_t vocabulary_;
+  KvCache cache_;
+  StepInputs inputs_;
+  CachedPass pass_;
+};
+
+/// What a meta run of a model in use showed.
+struct InferencePlan {
+  int64_t persistent = 0;       ///< bytes of the arena that are taken before the first step
+  BytesByPurpose by_purpose{};  ///< the same, split
+  Rehearsal step;
+
+  int64_t capacity() const { return persistent + step.placement.reserved; }
+};
+
+/// Rehearses the use of a model as `device` would run it, without taking memory.
+InferencePlan plan_inference(const ModelConfig& config, DType dtype, const DecoderLimits& limits, Device device = {});
+
+/// The table that is shown where the plan does not fit.
+std::string memory_table(const InferencePlan& plan);
+
+/// Throws Error with the table, and what would help, when the plan needs more than `budget` bytes.
+void require_fits(const InferencePlan& plan, const DecoderLimits& limits, DType dtype, int64_t budget);
+
+}  // namespace lathe

@@ -1,0 +1,187 @@
+#include "lathe/infer/generator.h"
+
+#include <algorithm>
+#include <chrono>
+#include <list>
+
+#include "lathe/infer/stop_strings.h"
+
+namespace lathe {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// A text that is being written.
+struct Sequence {
+  Sequence(const GenerationOptions& options, const Tokenizer& tokenizer, size_t number, int64_t at,
+           const std::vector<TokenId>& prompt, int64_t longest)
+      : prompt_number(number), seat(at), sampler(options.sampling, number), stream(tokenizer), stops(options.stop) {
+    history.reserve(size_t(longest) + 1);  // spans of it stay valid
+    history.assign(prompt.begin(), prompt.end());
+  }
+
+  /// What to feed next: up to the next boundary of chunks.
+  std::span<const TokenId> pending() const {
+    size_t chunk = size_t(Generator::kChunk), end = std::min(history.size(), (fed / chunk + 1) * chunk);
+    return std::span(history).subspan(fed, end - fed);
+  }
+
+  size_t prompt_number;
+  int64_t seat;
+  std::vector<TokenId> history;  ///< prompt and text
+  size_t fed = 0;                ///< tokens of it that the cache holds
+  Sampler sampler;
+  TextStream stream;
+  StopStrings stops;
+  bool done = false;
+  Clock::time_point start = Clock::now();
+};
+
+std::span<const float> row_of(const Tensor& logits, int64_t row, int64_t vocabulary, std::vector<float>& floats) {
+  floats.resize(size_t(vocabulary));
+  visit_floating(logits.dtype(), [&]<class T>(Element<T>) {
+    const T* from = logits.data<T>() + row * logits.shape().columns();
+    std::copy(from, from + vocabulary, floats.begin());
+  });
+  return floats;
+}
+
+}  // namespace
+
+const char* name_of(Finish finish) {
+  constexpr const char* names[] = {"end_token", "stop_string", "length", "context", "interrupted"};
+  return names[size_t(finish)];
+}
+
+/// One run of a Generator.
+class Generation {
+ public:
+  Generation(Generator& generator, std::span<const std::vector<TokenId>> prompts, const GenerationHooks& hooks)
+      : g_(generator),
+        limits_(generator.decoder_.limits()),
+        prompts_(prompts),
+        hooks_(hooks),
+        results_(prompts.size()) {
+    for (int64_t seat = limits_.sequences; seat-- > 0;) free_seats_.push_back(seat);
+  }
+
+  std::vector<Generated> run() {
+    while (next_ < prompts_.size() || !running_.empty()) {
+      if (hooks_.stop && hooks_.stop()) break;
+      admit();
+      step();
+      running_.remove_if([](const Sequence& sequence) { return sequence.done; });
+    }
+    for (Sequence& sequence : running_) finish(sequence, Finish::interrupted);
+    for (; next_ < prompts_.size(); ++next_) report(next_, Finish::interrupted);
+    return std::move(results_);
+  }
+
+ private:
+  Generator& g_;
+  const DecoderLimits& limits_;
+  std::span<const std::vector<TokenId>> prompts_;
+  const GenerationHooks& hooks_;
+  std::vector<Generated> results_;
+  std::list<Sequence> running_;
+  std::vector<int64_t> free_seats_;
+  size_t next_ = 0;  ///< prompt
+  std::vector<float> logits_;
+
+  void admit() {
+    for (; next_ < prompts_.size() && !free_seats_.empty(); ++next_) {
+      running_.emplace_back(g_.options_, g_.tokenizer_, next_, free_seats_.back(), prompts_[next_], limits_.length);
+      free_seats_.pop_back();
+    }
+  }
+
+  void step() {
+    std::vector<Sequence*> fed;
+    std::vector<Feed> feeds;
+    int64_t left = limits_.step_tokens;
+    for (Sequence& sequence : running_) {
+      std::span<const TokenId> tokens = sequence.pending();
+      if (int64_t(tokens.size()) > left) continue;
+      left -= int64_t(tokens.size());
+      feeds.push_back({sequence.seat, tokens});
+      fed.push_back(&sequence);
+    }
+    auto episode = [&] {
+      g_.decoder_.step(feeds, [&](const Tensor& logits) {
+        for (size_t i = 0; i < fed.size(); ++i) take(*fed[i], feeds[i].tokens.size(), logits, int64_t(i));
+      });
+    };
+    hooks_.run_step ? hooks_.run_step(episode) : episode();
+  }
+
+  /// The step has seen `count` more tokens of `sequence`; what follows the last of all is chosen.
+  void take(Sequence& sequence, size_t count, const Tensor& logits, int64_t row) {
+    sequence.fed += count;
+    if (sequence.fed < sequence.history.size()) return;
+    bool known = !logits.is_meta();
+    int64_t vocabulary = std::min(g_.decoder_.vocabulary(), g_.tokenizer_.vocabulary_size());
+    TokenId token = known ? sequence.sampler.choose(row_of(logits, row, vocabulary, logits_), sequence.history) : 0;
+    sequence.history.push_back(token);
+    results_[sequence.prompt_number].tokens.push_back(token);
+    if (known && std::find(g_.end_tokens_.begin(), g_.end_tokens_.end(), token) != g_.end_tokens_.end())
+      return finish(sequence, Finish::end_token);
+    show(sequence, sequence.stops.push(sequence.stream.push(token)));
+    size_t prompt = prompts_[sequence.prompt_number].size(), written = sequence.history.size() - prompt;
+    if (known && sequence.stops.stopped()) return finish(sequence, Finish::stop_string);
+    if (int64_t(written) >= g_.options_.max_new_tokens) return finish(sequence, Finish::length);
+    if (int64_t(sequence.history.size()) >= limits_.length) finish(sequence, Finish::context);
+  }
+
+  void finish(Sequence& sequence, Finish reason) {
+    show(sequence, sequence.stops.push(sequence.stream.finish()));
+    if (sequence.stops.stopped() && reason != Finish::interrupted) reason = Finish::stop_string;
+    show(sequence, sequence.stops.finish());
+    sequence.done = true;
+    g_.decoder_.clear(sequence.seat);
+    free_seats_.push_back(sequence.seat);
+    results_[sequence.prompt_number].seconds = std::chrono::duration<double>(Clock::now() - sequence.start).count();
+    report(sequence.prompt_number, reason);
+  }
+
+  void report(size_t prompt, Finish reason) {
+    results_[prompt].finish = reason;
+    if (hooks_.on_finish) hooks_.on_finish(prompt, results_[prompt]);
+  }
+
+  void show(Sequence& sequence, const std::string& piece) {
+    if (piece.empty()) return;
+    results_[sequence.prompt_number].text += piece;
+    if (hooks_.on_text) hooks_.on_text(sequence.prompt_number, piece);
+  }
+};
+
+Generator::Generator(Decoder& decoder, const Tokenizer& tokenizer, std::vector<TokenId> end_tokens,
+                     GenerationOptions options)
+    : decoder_(decoder), tokenizer_(tokenizer), end_tokens_(std::move(end_tokens)), options_(std::move(options)) {
+  check_sampling(options_.sampling);
+  StopStrings check(options_.stop);
+  require(options_.max_new_tokens > 0, "the number of new tokens, ", options_.max_new_tokens, ", must be above 0");
+}
+
+std::vector<Generated> Generator::run(std::span<const std::vector<TokenId>> prompts, const GenerationHooks& hooks) {
+  limits_for(prompts, options_.max_new_tokens, decoder_.limits().length, decoder_.limits().sequences);
+  return Generation(*this, prompts, hooks).run();
+}
+
+DecoderLimits limits_for(std::span<const std::vector<TokenId>> prompts, int64_t max_new_tokens, int64_t context,
+                         int64_t batch) {
+  DecoderLimits limits{.sequences = std::clamp<int64_t>(int64_t(prompts.size()), 1, batch)};
+  int64_t all = 0;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    int64_t tokens = int64_t(prompts[i].size());
+    require(tokens > 0, "prompt ", i + 1, " has no tokens");
+    require(tokens < context, "prompt ", i + 1, " has ", tokens, " tokens; the model's context is ", context,
+            ", which leaves no room for a text; shorten it");
+    limits.length = std::max(limits.length, std::min(tokens + std::min(max_new_tokens, context), context));
+    all += std::min(tokens, Generator::kChunk);
+  }
+  limits.step_tokens = std::max(limits.sequences, std::min(all, Generator::kChunk));
+  return limits;
+}
+
+}  // namespace lathe

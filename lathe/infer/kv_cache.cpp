@@ -1,0 +1,22 @@
+#include "lathe/infer/kv_cache.h"
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+
+KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t sequences, int64_t length)
+    : capacity_(length), lengths_(size_t(sequences), 0) {
+  PurposeScope scope(Purpose::kv_cache);
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
+    layers_.push_back(Tensor::empty({sequences * length, 2 * config.num_key_value_heads, config.head_dim}, dtype));
+}
+
+void KvCache::append(int64_t sequence, int64_t tokens) {
+  int64_t& length = lengths_[size_t(sequence)];
+  if (length + tokens > capacity_)
+    throw InternalError(
+        text("sequence ", sequence, " has ", length, " of ", capacity_, " slots; no room for ", tokens));
+  length += tokens;
+}
+
+}  // namespace lathe

@@ -1,0 +1,82 @@
+#include "lathe/infer/model_directory.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/base/isa.h"
+#include "lathe/base/json.h"
+#include "lathe/files/model_config.h"
+#include "lathe/infer/prepare_model.h"
+#include "lathe/models/family.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+
+void add(std::vector<TokenId>& ids, int64_t id) {
+  if (id >= 0 && std::find(ids.begin(), ids.end(), TokenId(id)) == ids.end()) ids.push_back(TokenId(id));
+}
+
+void add_generation_config(const std::string& path, std::vector<TokenId>& ids) {
+  if (!fs::exists(path)) return;
+  nlohmann::json json = read_json(path);
+  auto found = json.find("eos_token_id");
+  if (found == json.end()) return;
+  for (const nlohmann::json& id : found->is_array() ? *found : nlohmann::json::array({*found}))
+    if (id.is_number_integer()) add(ids, id.get<int64_t>());
+}
+
+const std::string& existing(const std::string& path) {
+  require(fs::is_directory(path), path, fs::exists(path) ? " is no directory" : ": there is no such directory",
+          "; name a run, or a directory with config.json, model.safetensors and tokenizer.json");
+  return path;
+}
+
+}  // namespace
+
+std::vector<TokenId> prompt_tokens(const Tokenizer& tokenizer, const std::string& prompt) {
+  std::vector<TokenId> plain = tokenizer.encode(prompt), all = tokenizer.encode_with_template(prompt);
+  size_t added = all.size() - plain.size(), before = 0;
+  if (plain.empty())  // what is before and what behind cannot be told apart
+    before = !all.empty() && all.front() == tokenizer.begin_token();
+  else
+    while (before < added && !std::equal(plain.begin(), plain.end(), all.begin() + int64_t(before))) ++before;
+  all.resize(before + plain.size());
+  if (!all.empty()) return all;
+  std::optional<TokenId> start = tokenizer.begin_token() ? tokenizer.begin_token() : tokenizer.end_token();
+  require(start.has_value(),
+          "an empty prompt needs a token to begin with, but the tokenizer has neither a begin nor an "
+          "end token; give a prompt");
+  return {*start};
+}
+
+std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const ModelConfig& config) {
+  std::vector<TokenId> ids;
+  if (tokenizer.end_token()) add(ids, *tokenizer.end_token());
+  add(ids, config.eos_token_id);
+  return ids;
+}
+
+ModelDirectory::ModelDirectory(const std::string& path)
+    : config(read_model_config(existing(path))),
+      files(path),
+      tokenizer(Tokenizer::load(path)),
+      end_tokens(lathe::end_tokens(tokenizer, config)) {
+  require(tokenizer.vocabulary_size() <= config.vocab_size, path, ": the tokenizer has ", tokenizer.vocabulary_size(),
+          " tokens but the model knows ", config.vocab_size, "; they do not belong together");
+  add_generation_config(path + "/generation_config.json", end_tokens);
+}
+
+std::unique_ptr<Model> ModelDirectory::load(DType dtype) const {
+  std::unique_ptr<Model> model = make_model(config);
+  const std::string& prefix = family_named(config.model_type).tensor_prefix;
+  prepare_for_use(*model, dtype, [&](const Inventory& some) { load_tensors(some, files, prefix); });
+  return model;
+}
+
+DType default_dtype() { return isa() == Isa::avx512 ? DType::bf16 : DType::f32; }
+
+}  // namespace lathe

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lathe/files/tensor_files.h"
+#include "lathe/models/config.h"
+#include "lathe/tokenize/tokenizer.h"
+
+namespace lathe {
+
+/// The tokens of `prompt` with what the tokenizer's template puts before a text, but nothing behind it. Where that is
+/// none at all, the begin token, or else the end token. Throws Error when there is neither.
+std::vector<TokenId> prompt_tokens(const Tokenizer& tokenizer, const std::string& prompt);
+
+/// Tokens that end a text: those of the tokenizer and of the model.
+std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const ModelConfig& config);
+
+/// A model of Hugging Face's form on disk: config.json, safetensors, tokenizer.json.
+struct ModelDirectory {
+  /// Opens all of it. Throws Error naming what is missing or broken, and when the tokenizer has more tokens than the
+  /// model knows.
+  explicit ModelDirectory(const std::string& path);
+
+  ModelConfig config;
+  TensorFiles files;
+  Tokenizer tokenizer;
+  std::vector<TokenId> end_tokens;  ///< those of generation_config.json too
+
+  /// The model on the current Runtime, prepared for use. Throws Error where the files do not hold what it needs.
+  std::unique_ptr<Model> load(DType dtype) const;
+};
+
+/// bf16 where this processor multiplies it at speed, else f32.
+DType default_dtype();
+
+}  // namespace lathe

@@ -1,0 +1,95 @@
+#include "lathe/infer/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+namespace {
+
+bool likelier(const Candidate& a, const Candidate& b) {
+  return a.probability != b.probability ? a.probability > b.probability : a.token < b.token;
+}
+
+double sum_of(std::span<const Candidate> candidates) {
+  double sum = 0;
+  for (const Candidate& candidate : candidates) sum += double(candidate.probability);
+  return sum;
+}
+
+}  // namespace
+
+void check_sampling(const SamplingOptions& o) {
+  require(o.repetition_penalty > 0 && std::isfinite(o.repetition_penalty), "repetition penalty ", o.repetition_penalty,
+          " must be above 0; 1 changes nothing");
+  require(o.temperature >= 0 && std::isfinite(o.temperature), "temperature ", o.temperature, " must not be negative");
+  require(o.top_k >= 0, "top-k ", o.top_k, " must not be negative; 0 keeps all tokens");
+  require(o.top_p > 0 && o.top_p <= 1, "top-p ", o.top_p, " must be above 0 and at most 1");
+  require(o.min_p >= 0 && o.min_p <= 1, "min-p ", o.min_p, " must be from 0 to 1");
+}
+
+Sampler::Sampler(const SamplingOptions& options, uint64_t stream)
+    : options_(options), random_(Random(options.seed).fork("sampling").fork(stream)) {
+  check_sampling(options);
+}
+
+uint32_t Sampler::choose(std::span<const float> logits, std::span<const uint32_t> history) {
+  if (options_.temperature == 0) {
+    penalize(logits, history);
+    return uint32_t(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
+  }
+  std::span<const Candidate> from = candidates(logits, history);
+  double left = double(random_.uniform(history.size()));
+  for (const Candidate& candidate : from)
+    if ((left -= double(candidate.probability)) < 0) return candidate.token;
+  return std::max_element(from.begin(), from.end(), [](auto& a, auto& b) { return a.probability < b.probability; })
+      ->token;  // rounding left a little over
+}
+
+std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const uint32_t> history) {
+  penalize(logits, history);
+  float highest = *std::max_element(logits_.begin(), logits_.end()), scale = float(1 / options_.temperature);
+  candidates_.resize(logits_.size());
+  for (size_t i = 0; i < logits_.size(); ++i)
+    candidates_[i] = {uint32_t(i), std::exp((logits_[i] - highest) * scale)};  // 1 for the likeliest
+  if (options_.top_k > 0) keep_likeliest(size_t(options_.top_k));
+  if (options_.top_p < 1) keep_share(options_.top_p);
+  if (options_.min_p > 0)
+    std::erase_if(candidates_, [&](const Candidate& c) { return double(c.probability) < options_.min_p; });
+  double total = sum_of(candidates_);
+  for (Candidate& candidate : candidates_) candidate.probability = float(double(candidate.probability) / total);
+  return candidates_;
+}
+
+void Sampler::penalize(std::span<const float> logits, std::span<const uint32_t> history) {
+  logits_.assign(logits.begin(), logits.end());
+  require(std::all_of(logits.begin(), logits.end(), [](float x) { return x < INFINITY; }),  // false for NaN too
+          "the model gives logits that are no numbers; its weights are damaged, or its training failed");
+  auto penalty = float(options_.repetition_penalty);
+  if (penalty == 1) return;
+  for (uint32_t token : history)
+    if (token < logits.size()) logits_[token] = logits[token] > 0 ? logits[token] / penalty : logits[token] * penalty;
+}
+
+void Sampler::keep_likeliest(size_t count) {
+  count = std::min(count, candidates_.size());
+  std::partial_sort(candidates_.begin(), candidates_.begin() + int64_t(count), candidates_.end(), likelier);
+  candidates_.resize(count);
+}
+
+/// Takes the likeliest off a heap until they have the share: far fewer than a sort would order.
+void Sampler::keep_share(double share) {
+  double left = share * sum_of(candidates_);
+  auto unlikelier = [](const Candidate& a, const Candidate& b) { return likelier(b, a); };
+  auto end = candidates_.end();
+  std::make_heap(candidates_.begin(), end, unlikelier);
+  while (end != candidates_.begin() && left > 0) {
+    std::pop_heap(candidates_.begin(), end, unlikelier);
+    left -= double((--end)->probability);
+  }
+  candidates_.erase(candidates_.begin(), end);  // what is left was taken likeliest last
+  std::reverse(candidates_.begin(), candidates_.end());
+}
+
+}  // namespace lathe

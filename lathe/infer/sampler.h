@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "lathe/tensor/random.h"
+
+namespace lathe {
+
+/// How the next token is chosen. The steps apply in this order, each to what the one before left, as in transformers.
+struct SamplingOptions {
+  double repetition_penalty = 1;  ///< logits of tokens that occurred: divided by it above 0, multiplied below (CTRL)
+  double temperature = 1;         ///< logits are divided by it; 0: the likeliest token always (lowest id of equals)
+  int64_t top_k = 0;              ///< the likeliest k tokens; 0: all
+  double top_p = 1;               ///< the fewest likeliest tokens with this much probability (Holtzman et al. 2020)
+  double min_p = 0;               ///< tokens with at least this share of the likeliest one's probability
+  uint64_t seed = 1;
+};
+
+/// Throws Error naming the option that is out of range.
+void check_sampling(const SamplingOptions& options);
+
+struct Candidate {
+  uint32_t token;
+  float probability;  ///< before drawing: of those that are left, summing to 1
+};
+
+/// Chooses tokens of one sequence. The random number at a position depends on seed, stream and position alone, so
+/// neither batching nor what other sequences do changes what is drawn.
+class Sampler {
+ public:
+  /// `stream` tells sequences of one seed apart.
+  Sampler(const SamplingOptions& options, uint64_t stream);
+
+  /// The token that follows `history` (prompt and text so far).
+  uint32_t choose(std::span<const float> logits, std::span<const uint32_t> history);
+
+  /// What choose() draws from: likeliest first, lower ids first among equals; by id where nothing is cut off.
+  /// Valid until the next call. Needs a temperature above 0.
+  std::span<const Candidate> candidates(std::span<const float> logits, std::span<const uint32_t> history);
+
+ private:
+  SamplingOptions options_;
+  Random random_;
+  std::vector<float> logits_;
+  std::vector<Candidate> candidates_;
+
+  void penalize(std::span<const float> logits, std::span<const uint32_t> history);
+  void keep_likeliest(size_t count);
+  void keep_share(double share);
+};
+
+}  // namespace lathe
