@@ -161,13 +161,11 @@ Tensor attention_cached(const Tensor& q, const Tensor& cache, const Tensor& quer
   in.memory_lengths = sequences.lengths;
   int64_t tokens = q.shape()[0], pairs = tokens * in.longest_keys;
   Tensor out = Tensor::empty({tokens, spec.heads * spec.head_dim}, q.dtype()), none;
-  int64_t ranges = (in.longest_keys + kCachedRange - 1) / kCachedRange;
-  PurposeScope scope(Purpose::workspace);  // the same allocations whatever the lengths: a step rehearsed at its largest
-  Tensor partials = Tensor::empty({cached_rows(tokens, in.sequences()), ranges, spec.heads, spec.head_dim + 2});
+  // the same allocation whatever the lengths: a step can be rehearsed at its largest
   Tensor workspace = workspace_of(std::max(cached_floats(spec), forward_floats(spec)));
   Work work{4 * pairs * spec.heads * spec.head_dim, 2 * out.bytes() + cache.bytes()};
   if (in.longest_queries > kCachedQueries) attention_kernel(std::exchange(work, {}), in, out, none, workspace);
-  attention_cached_kernel(work, in, out, partials, workspace);
+  attention_cached_kernel(work, in, out, workspace);
   return out;
 }
 

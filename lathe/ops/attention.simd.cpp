@@ -5,8 +5,6 @@
 namespace lathe::LATHE_ISA {
 namespace {
 
-constexpr float kLowest = -1e30f;  ///< the maximum of no scores: finite, so that differences from it are numbers
-
 /// Output of up to kQueryTile queries, by online softmax over tiles of keys (Milakov & Gimelshein 2018, Dao 2022).
 template <class T>
 class Forward {

@@ -5,173 +5,161 @@
 namespace lathe::LATHE_ISA {
 namespace {
 
-/// A vector of numbers from f32 or bf16.
-inline Vector widened(const float* from) { return load(from); }
-inline Vector widened(const BF16* from) {
-#ifdef LATHE_ISA_avx512
-  __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-#else
-  __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-#endif
-}
-
-/// What one query makes of one range of keys: sums of weighted values, sum of weights, maximum; a row of partials.
-struct Partial {
-  float* values;
-  int64_t dim;
-  float& total() const { return values[dim]; }
-  float& highest() const { return values[dim + 1]; }
-};
-
-/// Queries of one key head and sequence against one range of its keys.
+/// Few queries of one sequence, for all heads that share keys. Keys lie along vectors here, where tiles of queries have
+/// queries; every number is made by the same operations in the same order as there, so the bits are the same.
 template <class T>
-class Range {
+class FewQueries {
  public:
-  Range(const AttentionInput& in, const SequenceHeads<T>& at, float* workspace)
-      : in_(in), at_(at), dim_(in.spec.head_dim), whole_(dim_ / kLanes * kLanes) {
+  using Units = UnitsOf<T>;
+
+  FewQueries(const AttentionInput& in, float* workspace)
+      : in_(in),
+        dim_(padded(in.spec.head_dim, 16)),
+        depth_(dim_ / Units::kDepth),
+        group_(in.spec.heads / in.spec.kv_heads) {
     Carver carve(workspace);
-    scores_ = carve.take(kCachedRange);
-    query_ = carve.take(padded(dim_, 16));
+    rows_ = carve.take(dim_ * kKeyTile);
+    keys_ = carve.take(dim_ * kKeyTile);
+    values_ = carve.take(dim_ * kKeyTile);
+    scores_ = carve.take(kKeyTile);
+    weights_ = Units::kDepth == 1 ? scores_ : carve.take(kKeyTile);
+    int64_t most = kCachedQueries * group_;
+    queries_ = carve.take(most * dim_);
+    sums_ = carve.take(most * dim_);
+    highest_ = carve.take(most);
+    totals_ = carve.take(most);
   }
 
-  void run(int64_t query, const T* q, int64_t first, Partial to) {
-    Visible seen = visible_keys(in_.spec, query + at_.span.shift(), at_.span.keys);
-    int64_t from = std::max(first, seen.first), end = std::min(first + kCachedRange, seen.last);
-    std::fill(to.values, to.values + dim_, 0.0f);
-    to.total() = 0, to.highest() = kMinusInfinity;
-    if (from >= end) return;
-    convert_row(q, query_, dim_);
-    for (int64_t key = from; key < end; ++key) scores_[key - from] = score(query, key);
-    weigh(end - from, to);
-    for (int64_t key = from; key < end; ++key) add_value(at_.v.row(key), scores_[key - from], to.values);
+  void run(int64_t sequence, int64_t kv_head, Tensor& out) {
+    SequenceHeads<T> at(in_, sequence, kv_head * group_);
+    if (!reads_cache_once(in_, at.span) || at.span.queries == 0) return;
+    int64_t rows = at.span.queries * group_;
+    begin(at, rows);
+    int64_t first = std::max<int64_t>(visible(at, 0).first, 0) / kKeyTile * kKeyTile;
+    for (int64_t key = first, end = visible(at, at.span.queries - 1).last; key < end; key += kKeyTile) {
+      load_keys(at, key);
+      for (int64_t row = 0; row < rows; ++row) add_keys(at, row, kv_head, key);
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+      int64_t token = at.span.query + row / group_, head = kv_head * group_ + row % group_;
+      write(row, out.data<T>() + (token * in_.spec.heads + head) * in_.spec.head_dim);
+    }
   }
-
-  void set_bias(const float* row) { bias_ = row; }
 
  private:
   const AttentionInput& in_;
-  const SequenceHeads<T>& at_;
-  int64_t dim_, whole_;
-  float *scores_, *query_;
-  const float* bias_ = nullptr;
+  int64_t dim_, depth_, group_;
+  float *rows_,   ///< a tile as it lies in the cache
+      *keys_,     ///< units [depth, kKeyTile]
+      *values_,   ///< units [kKeyTile / kDepth, dim]
+      *scores_,   ///< f32 [kKeyTile]
+      *weights_,  ///< units [kKeyTile / kDepth]
+      *queries_,  ///< units [queries * group, depth]
+      *sums_,     ///< f32 [queries * group, dim]: weighted values
+      *highest_, *totals_;
+
+  Visible visible(const SequenceHeads<T>& at, int64_t query) const {
+    return visible_keys(in_.spec, query + at.span.shift(), at.span.keys);
+  }
+
+  void begin(const SequenceHeads<T>& at, int64_t rows) {
+    for (int64_t row = 0; row < rows; ++row)
+      copy_rows<Units>(at.q.row(row / group_) + row % group_ * in_.spec.head_dim, 0, 1, in_.spec.head_dim,
+                       queries_ + row * depth_, 1, dim_);
+    std::fill(sums_, sums_ + rows * dim_, 0.0f);
+    std::fill(highest_, highest_ + rows, kLowest);
+    std::fill(totals_, totals_ + rows, 0.0f);
+  }
+
+  void load_keys(const SequenceHeads<T>& at, int64_t key) {
+    int64_t count = std::min(kKeyTile, at.span.keys - key), width = in_.spec.head_dim;
+    copy_rows<Units>(at.k.row(key), at.k.stride, count, width, rows_, kKeyTile, dim_);
+    transpose(rows_, depth_, keys_, kKeyTile, kKeyTile, depth_);
+    float* values = Units::kDepth == 1 ? values_ : rows_;
+    copy_rows<Units>(at.v.row(key), at.v.stride, count, width, values, kKeyTile, dim_);
+    if constexpr (Units::kDepth == 2) pair_rows<Units>(values, values_, kKeyTile, dim_);
+  }
+
+  void add_keys(const SequenceHeads<T>& at, int64_t row, int64_t kv_head, int64_t key) {
+    int64_t query = row / group_;
+    Visible seen = visible(at, query);
+    int64_t from = std::max<int64_t>(seen.first - key, 0), to = std::min(seen.last - key, kKeyTile);
+    if (to <= 0) return;
+    score(queries_ + row * depth_, padded(to, kLanes));
+    if (in_.spec.bias) add_bias(kv_head * group_ + row % group_, key - query - at.span.shift());
+    std::fill(scores_, scores_ + std::min(from, kKeyTile), kMinusInfinity);
+    std::fill(scores_ + to, scores_ + kKeyTile, kMinusInfinity);
+    weigh(row, to);
+    add_values(sums_ + row * dim_, padded(to, Units::kDepth) / Units::kDepth);
+  }
 
   /// Times log2(e).
-  float score(int64_t query, int64_t key) const {
-    const T* k = at_.k.row(key);
-    Vector sums = all(0);
-    for (int64_t d = 0; d < whole_; d += kLanes) sums = multiply_add(load(query_ + d), widened(k + d), sums);
-    float dot = sum_lanes(sums);
-    for (int64_t d = whole_; d < dim_; ++d) dot += query_[d] * float(k[d]);
-    dot *= in_.spec.scale;
-    if (in_.spec.softcap > 0) dot = in_.spec.softcap * std::tanh(dot / in_.spec.softcap);
-    if (!bias_) return dot * kLog2e;
-    int64_t distance = key - query - at_.span.shift() + in_.spec.bias_zero;
-    return (dot + bias_[std::clamp<int64_t>(distance, 0, in_.spec.bias.shape()[1] - 1)]) * kLog2e;
+  void score(const float* query, int64_t keys) {
+    const AttentionSpec& spec = in_.spec;
+    for (int64_t lane = 0; lane < keys; lane += kLanes) {
+      Vector sum = all(0);
+      for (int64_t d = 0; d < depth_; ++d)
+        sum = Units::multiply_add_unit(query + d, load(keys_ + d * kKeyTile + lane), sum);
+      store(scores_ + lane,
+            spec.softcap > 0 ? bent_score(sum, spec) * all(spec.softcap * kLog2e) : sum * all(spec.scale * kLog2e));
+    }
   }
 
-  void weigh(int64_t count, Partial to) {
-    float highest = *std::max_element(scores_, scores_ + count), total = 0;
-    std::fill(scores_ + count, scores_ + kCachedRange, kMinusInfinity);
-    for (int64_t i = 0; i < count; i += kLanes) store(scores_ + i, exp2_of(load(scores_ + i) - all(highest)));
-    for (int64_t i = 0; i < count; ++i) total += scores_[i];
-    to.total() = total, to.highest() = highest;
+  void add_bias(int64_t head, int64_t distance) {
+    const float* bias = in_.spec.bias.data<float>() + head * in_.spec.bias.shape()[1];
+    for (int64_t n = 0; n < kKeyTile; ++n)
+      scores_[n] +=
+          kLog2e * bias[std::clamp<int64_t>(distance + n + in_.spec.bias_zero, 0, in_.spec.bias.shape()[1] - 1)];
   }
 
-  void add_value(const T* v, float weight, float* sums) const {
-    for (int64_t d = 0; d < whole_; d += kLanes)
-      store(sums + d, multiply_add(all(weight), widened(v + d), load(sums + d)));
-    for (int64_t d = whole_; d < dim_; ++d) sums[d] += weight * float(v[d]);
+  /// Scores to weights, relative to the maximum so far; earlier sums follow the maximum.
+  void weigh(int64_t row, int64_t keys) {
+    float before = highest_[row], highest = before, total = 0;
+    for (int64_t i = 0; i < keys; ++i) highest = std::max(highest, scores_[i]);
+    for (int64_t lane = 0; lane < kKeyTile; lane += kLanes)
+      store(scores_ + lane, exp2_of(load(scores_ + lane) - all(highest)));
+    for (int64_t i = 0; i < keys; ++i) total += scores_[i];
+    Vector fade = exp2_of(all(before - highest));
+    highest_[row] = highest;
+    totals_[row] = std::fma(totals_[row], first_lane(fade), total);
+    if constexpr (Units::kDepth == 2) convert_row(scores_, reinterpret_cast<BF16*>(weights_), kKeyTile);
+    for (float *sum = sums_ + row * dim_, *end = sum + dim_; sum != end; sum += kLanes) store(sum, load(sum) * fade);
+  }
+
+  void add_values(float* sums, int64_t units) const {
+    for (int64_t d = 0; d < dim_; d += kLanes) {
+      Vector sum = all(0);
+      for (int64_t n = 0; n < units; ++n)
+        sum = Units::multiply_add_unit(weights_ + n, load(values_ + n * dim_ + d), sum);
+      store(sums + d, load(sums + d) + sum);
+    }
+  }
+
+  void write(int64_t row, T* out) {
+    float* sums = sums_ + row * dim_;
+    Vector part = all(totals_[row] > 0 ? 1 / totals_[row] : 0);
+    for (int64_t d = 0; d < dim_; d += kLanes) store(sums + d, load(sums + d) * part);
+    convert_row(sums, out, in_.spec.head_dim);
   }
 };
 
-/// All ranges of one query and head, in order.
+constexpr int64_t kFewNumbers = 1 << 14;  ///< of a cache, that one thread reads sooner than two begin
+
 template <class T>
-void merge(const float* partials, int64_t ranges, int64_t stride, int64_t dim, T* out) {
-  float highest = kMinusInfinity, total = 0;
-  for (int64_t r = 0; r < ranges; ++r) highest = std::max(highest, partials[r * stride + dim + 1]);
-  float sums[512];
-  for (int64_t first = 0; first < dim; first += 512) {
-    int64_t count = std::min<int64_t>(512, dim - first);
-    std::fill(sums, sums + count, 0.0f);
-    total = 0;
-    for (int64_t r = 0; r < ranges; ++r) {
-      const float* part = partials + r * stride;
-      if (part[dim] == 0) continue;
-      float fade = std::exp2(part[dim + 1] - highest);
-      total += fade * part[dim];
-      for (int64_t d = 0; d < count; ++d) sums[d] += fade * part[first + d];
-    }
-    for (int64_t d = 0; d < count; ++d) out[first + d] = T(total > 0 ? sums[d] / total : 0.0f);
+void few_queries(const AttentionInput& in, Tensor& out, Tensor& workspace) {
+  int64_t sequences = in.sequences();
+#pragma omp parallel if (sequences * in.longest_keys * in.spec.kv_heads * in.spec.head_dim > kFewNumbers)
+  {
+    FewQueries<T> work(in, workspace.data<float>() + omp_get_thread_num() * workspace.shape()[1]);
+#pragma omp for collapse(2) schedule(dynamic)
+    for (int64_t sequence = 0; sequence < sequences; ++sequence)
+      for (int64_t head = 0; head < in.spec.kv_heads; ++head) work.run(sequence, head, out);
   }
 }
 
-template <class T>
-struct Cached {
-  const AttentionInput& in;
-  Tensor &out, &partials, &workspace;
-  int64_t dim = in.spec.head_dim, heads = in.spec.heads, ranges = partials.shape()[1];
-  int64_t group = heads / in.spec.kv_heads, stride = heads * (dim + 2);
-
-  float* partial(int64_t row, int64_t range, int64_t head) const {
-    return partials.data<float>() + (row * ranges + range) * stride + head * (dim + 2);
-  }
-  /// The first row of partials that belongs to `sequence`.
-  int64_t first_row(int64_t sequence) const {
-    int64_t row = 0;
-    for (int64_t n = 0; n < sequence; ++n) {
-      SequenceSpan span = sequence_span(in, n);
-      row += reads_cache_once(in, span) ? span.queries : 0;
-    }
-    return row;
-  }
-
-  void read(int64_t sequence, int64_t range, int64_t kv_head) const {
-    SequenceSpan span = sequence_span(in, sequence);
-    if (!reads_cache_once(in, span) || range * kCachedRange >= std::max<int64_t>(span.keys, 1)) return;
-    float* floats = workspace.data<float>() + omp_get_thread_num() * workspace.shape()[1];
-    int64_t row = first_row(sequence);
-    for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-      SequenceHeads<T> at(in, sequence, head);
-      Range<T> keys(in, at, floats);
-      if (in.spec.bias) keys.set_bias(in.spec.bias.data<float>() + head * in.spec.bias.shape()[1]);
-      for (int64_t i = 0; i < span.queries; ++i)
-        keys.run(i, at.q.row(i), range * kCachedRange, {partial(row + i, range, head), dim});
-    }
-  }
-
-  void write(int64_t sequence, int64_t head) const {
-    SequenceSpan span = sequence_span(in, sequence);
-    if (!reads_cache_once(in, span)) return;
-    int64_t row = first_row(sequence), used = std::max<int64_t>((span.keys + kCachedRange - 1) / kCachedRange, 1);
-    for (int64_t i = 0; i < span.queries; ++i)
-      merge(partial(row + i, 0, head), used, stride, dim, out.data<T>() + ((span.query + i) * heads + head) * dim);
-  }
-
-  void run() const {
-    int64_t sequences = in.sequences();
-#pragma omp parallel if (sequences * in.longest_keys * heads * dim > kFew)
-    {
-#pragma omp for collapse(3) schedule(dynamic)
-      for (int64_t sequence = 0; sequence < sequences; ++sequence)
-        for (int64_t range = 0; range < ranges; ++range)
-          for (int64_t head = 0; head < in.spec.kv_heads; ++head) read(sequence, range, head);
-#pragma omp for collapse(2) schedule(static)
-      for (int64_t sequence = 0; sequence < sequences; ++sequence)
-        for (int64_t head = 0; head < heads; ++head) write(sequence, head);
-    }
-  }
-
-  static constexpr int64_t kFew = 1 << 14;  ///< numbers of a cache that one thread reads sooner than two begin
-};
-
-void attention_cached_simd(const AttentionInput& in, Tensor& out, Tensor& partials, Tensor& workspace) {
+void attention_cached_simd(const AttentionInput& in, Tensor& out, Tensor& workspace) {
   check_offsets(in);
-  if (out.dtype() == DType::f32)
-    Cached<float>{in, out, partials, workspace}.run();
-  else
-    Cached<BF16>{in, out, partials, workspace}.run();
+  out.dtype() == DType::f32 ? few_queries<float>(in, out, workspace) : few_queries<BF16>(in, out, workspace);
 }
 
 const bool provided = attention_cached_kernel.provide(Isa::LATHE_ISA, attention_cached_simd);

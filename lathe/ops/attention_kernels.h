@@ -52,12 +52,10 @@ inline Visible visible_keys(const AttentionSpec& spec, int64_t position, int64_t
 
 /// Extents of the tiles that a thread works on.
 constexpr int64_t kQueryTile = 64, kKeyTile = 64;
-constexpr int64_t kCachedRange = 128;  ///< keys of a cache that one task reads
 constexpr int64_t kCachedQueries = 8;  ///< sequences with more new tokens go through tiles
 inline int64_t padded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
 
-/// Whether attention_cached_kernel is to do this sequence, and no other kernel: a choice by the sequence alone, so that
-/// its bits are the same in any batch.
+/// Whether attention_cached_kernel does this sequence, and no other kernel.
 inline bool reads_cache_once(const AttentionInput& in, const SequenceSpan& span) {
   return in.memory_lengths && span.queries <= kCachedQueries;
 }
@@ -66,8 +64,6 @@ inline bool reads_cache_once(const AttentionInput& in, const SequenceSpan& span)
 int64_t forward_floats(const AttentionSpec& spec);
 int64_t backward_floats(const AttentionSpec& spec, int64_t longest_keys);
 int64_t cached_floats(const AttentionSpec& spec);
-/// Rows of `partials` that suffice for `tokens` queries of so many sequences.
-inline int64_t cached_rows(int64_t tokens, int64_t sequences) { return std::min(tokens, kCachedQueries * sequences); }
 
 /// out and logsumexp (f32 [heads, tokens], natural logarithm, -inf where nothing is seen; may be empty).
 /// workspace: f32 [threads, forward_floats].
@@ -80,11 +76,10 @@ constinit inline Kernel<void(const AttentionInput& in, const Tensor& out, const 
                              Tensor& dq, Tensor& dkv, Tensor& dbias, Tensor& bias_parts, Tensor& workspace)>
     attention_backward_kernel{"attention_backward"};
 
-/// The sequences of at most kCachedQueries queries to a cache; attention_kernel does the others.
-/// partials: f32 [queries of such sequences, ranges of kCachedRange keys, heads, head_dim + 2]: sums of weighted
-/// values, sum of weights, maximum. workspace: f32 [threads, cached_floats].
-constinit inline Kernel<void(const AttentionInput& in, Tensor& out, Tensor& partials, Tensor& workspace)>
-    attention_cached_kernel{"attention_cached"};
+/// The sequences of at most kCachedQueries queries to a cache, with the bits that attention_kernel, which does the
+/// others, would give them. workspace: f32 [threads, cached_floats].
+constinit inline Kernel<void(const AttentionInput& in, Tensor& out, Tensor& workspace)> attention_cached_kernel{
+    "attention_cached"};
 
 /// dbias = the sum of bias_parts over sequences, in order.
 void sum_bias_parts(const Tensor& bias_parts, Tensor& dbias);

@@ -212,7 +212,7 @@ void attention_backward_plain(const AttentionInput& in, const Tensor& out, const
   if (dbias) sum_bias_parts(bias_parts, dbias);
 }
 
-void attention_cached_plain(const AttentionInput& in, Tensor& out, Tensor&, Tensor& workspace) {
+void attention_cached_plain(const AttentionInput& in, Tensor& out, Tensor& workspace) {
   Tensor none;
   forward_sequences(in, true, out, none, workspace);
 }
@@ -234,6 +234,9 @@ int64_t backward_floats(const AttentionSpec& spec, int64_t longest_keys) {
          2 * dim * padded(longest_keys, kKeyTile);
 }
 
-int64_t cached_floats(const AttentionSpec& spec) { return kCachedRange + 2 * padded(spec.head_dim, 16); }
+int64_t cached_floats(const AttentionSpec& spec) {
+  int64_t dim = padded(spec.head_dim, 16), rows = kCachedQueries * spec.heads / spec.kv_heads;
+  return dim * (3 * kKeyTile + 2 * rows) + 2 * kKeyTile + 2 * rows;
+}
 
 }  // namespace lathe

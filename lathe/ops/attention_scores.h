@@ -30,6 +30,14 @@ class Carver {
 };
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr float kLowest = -1e30f;  ///< the maximum of no scores: finite, so that differences from it are numbers
+
+/// tanh of x, products of queries and keys, times scale over soft cap.
+inline Vector bent_score(Vector x, const AttentionSpec& spec) {
+  // tanh(y) = 1 - 2 / (exp(2 y) + 1); beyond |y| = 40 it is 1 in f32
+  Vector power = larger(all(-80), smaller(all(80), x * all(2 * kLog2e * spec.scale / spec.softcap)));
+  return all(1) - all(2) / (exp2_of(power) + all(1));
+}
 
 /// Up to kQueryTile queries of one head and sequence: which keys each of them sees.
 class QueryTile {
@@ -91,9 +99,7 @@ class QueryTile {
         store(line + n, x * all(spec_.scale * kLog2e));
         continue;
       }
-      // tanh(y) = 1 - 2 / (exp(2 y) + 1); beyond |y| = 40 it is 1 in f32
-      Vector power = larger(all(-80), smaller(all(80), x * all(2 * kLog2e * spec_.scale / spec_.softcap)));
-      Vector bent = all(1) - all(2) / (exp2_of(power) + all(1));
+      Vector bent = bent_score(x, spec_);
       store(line + n, bent * all(spec_.softcap * kLog2e));
       if (slopes) store(slopes + n, all(1) - bent * bent);
     }

@@ -21,7 +21,7 @@ inline Vector all(float x) { return _mm512_set1_ps(x); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
 inline Vector larger(Vector a, Vector b) { return _mm512_max_ps(a, b); }
 inline Vector smaller(Vector a, Vector b) { return _mm512_min_ps(a, b); }
-inline float sum_lanes(Vector x) { return _mm512_reduce_add_ps(x); }
+inline float first_lane(Vector x) { return _mm512_cvtss_f32(x); }
 #else
 using Vector = __m256;
 constexpr int kLanes = 8, kRows = 4;
@@ -31,16 +31,12 @@ inline Vector all(float x) { return _mm256_set1_ps(x); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
 inline Vector larger(Vector a, Vector b) { return _mm256_max_ps(a, b); }
 inline Vector smaller(Vector a, Vector b) { return _mm256_min_ps(a, b); }
-inline float sum_lanes(Vector x) {
-  __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
-  return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
-}
+inline float first_lane(Vector x) { return _mm256_cvtss_f32(x); }
 #endif
 constexpr int kPanel = 2 * kLanes;  ///< columns of a register tile
 constexpr float kLog2e = 1.44269504f;
 
-/// 2^x for x <= 127, within 2e-7; 0 below -126 and for -inf. Chebyshev fit of degree 5 on [-1/2, 1/2].
+/// 2^x for x <= 127, within 2e-7, 1 for 0; 0 below -126 and for -inf. Minimax fit of degree 5 on [-1/2, 1/2].
 inline Vector exp2_of(Vector x) {
 #ifdef LATHE_ISA_avx512
   __mmask16 counts = _mm512_cmp_ps_mask(x, all(-126), _CMP_GE_OQ);
@@ -50,11 +46,11 @@ inline Vector exp2_of(Vector x) {
   x = larger(x, all(-126));
   Vector whole = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = x - whole;
 #endif
-  Vector y = multiply_add(f, all(0.00133908633f), all(0.00967603177f));
-  y = multiply_add(f, y, all(0.0555035696f));
-  y = multiply_add(f, y, all(0.240221068f));
-  y = multiply_add(f, y, all(0.693147182f));
-  y = multiply_add(f, y, all(1.00000012f));
+  Vector y = multiply_add(f, all(0.0013264727f), all(0.009671513f));
+  y = multiply_add(f, y, all(0.055507336f));
+  y = multiply_add(f, y, all(0.24022242f));
+  y = multiply_add(f, y, all(0.693147f));
+  y = multiply_add(f, y, all(1));
 #ifdef LATHE_ISA_avx512
   return _mm512_maskz_scalef_ps(counts, y, whole);
 #else

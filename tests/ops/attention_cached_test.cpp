@@ -96,6 +96,19 @@ TEST(AttentionCached, EqualsAttentionToWholeMemoryOnEveryInstructionSet) {
     }
 }
 
+TEST(AttentionCached, HasTheBitsOfAttentionToWholeMemory) {
+  Runtime runtime({}, 1 << 28);
+  for (const CachedCase& c : cached_cases())
+    for (DType dtype : {DType::f32, DType::bf16})
+      for (Isa isa : available_isas()) {
+        Cache cache(c, dtype);
+        set_isa(isa);
+        EXPECT_EQ(floats_of(cache.run()),
+                  floats_of(attention(cache.q, cache.gapless, cache.query_offsets, cache.memory_offsets, cache.spec)))
+            << c.name << ' ' << isa_name(isa) << ' ' << name_of(dtype);
+      }
+}
+
 TEST(AttentionCached, GivesASequenceTheSameBitsInAnyBatchAndOnAnyNumberOfThreads) {
   Runtime runtime({}, 1 << 28);
   for (const CachedCase& c : cached_cases())
