@@ -24,13 +24,15 @@ StopStrings::StopStrings(std::vector<std::string> stops) : stops_(std::move(stop
 std::string StopStrings::push(std::string_view piece) {
   if (stopped_) return "";
   held_ += piece;
-  size_t end = std::string::npos, hold = 0;
+  size_t start = std::string::npos, end = std::string::npos, hold = 0;
   for (const std::string& stop : stops_) {
-    end = std::min(end, held_.find(stop));
     hold = std::max(hold, begun(held_, stop));
+    size_t at = held_.find(stop);
+    if (at == std::string::npos || std::pair(at + stop.size(), at) >= std::pair(end, start)) continue;
+    start = at, end = at + stop.size();
   }
   stopped_ = end != std::string::npos;
-  std::string shown = held_.substr(0, stopped_ ? end : held_.size() - hold);
+  std::string shown = held_.substr(0, stopped_ ? start : held_.size() - hold);
   held_ = stopped_ ? "" : held_.substr(shown.size());
   return shown;
 }

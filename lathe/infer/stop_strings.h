@@ -6,8 +6,9 @@
 
 namespace lathe {
 
-/// Looks for strings that end a text, in text that comes in pieces. What may be the beginning of one is held back, so
-/// nothing of a stop string is ever shown. One thread.
+/// Looks for strings that end a text, in text that comes in pieces; the one that is complete first counts, the longest
+/// of equals, wherever pieces are cut. What may be the beginning of one is held back, so nothing of it is ever shown.
+/// One thread.
 class StopStrings {
  public:
   /// Throws Error for an empty string.

@@ -43,11 +43,22 @@ TinyModel::TinyModel(const std::string& kind, DType dtype)
   });
 }
 
-TokenId likeliest(Model& model, const std::vector<TokenId>& tokens) {
+TokenId likeliest_of(const Tensor& logits, int64_t row) {
+  std::vector<float> all = values_of(logits.rows(row, 1));
+  return TokenId(std::max_element(all.begin(), all.begin() + byte_tokenizer().vocabulary_size()) - all.begin());
+}
+
+std::vector<TokenId> likeliest_after(Model& model, const std::vector<TokenId>& tokens, size_t first) {
   WholePass pass(std::vector<int32_t>(tokens.begin(), tokens.end()), {0, int32_t(tokens.size())});
   Tensor logits = model.forward(pass);
-  std::vector<float> last = values_of(logits.rows(int64_t(tokens.size()) - 1, 1));
-  return TokenId(std::max_element(last.begin(), last.begin() + byte_tokenizer().vocabulary_size()) - last.begin());
+  std::vector<TokenId> next;
+  for (size_t count = first; count < tokens.size(); ++count) next.push_back(likeliest_of(logits, int64_t(count) - 1));
+  return next;
+}
+
+TokenId likeliest(Model& model, const std::vector<TokenId>& tokens) {
+  WholePass pass(std::vector<int32_t>(tokens.begin(), tokens.end()), {0, int32_t(tokens.size())});
+  return likeliest_of(model.forward(pass), int64_t(tokens.size()) - 1);
 }
 
 std::vector<TokenId> random_tokens(size_t count, uint64_t seed) {

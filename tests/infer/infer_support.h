@@ -25,8 +25,14 @@ struct TinyModel {
   std::unique_ptr<Model> prepared;  ///< for use
 };
 
+/// The likeliest token of a row of logits that byte_tokenizer() knows; the first of equals.
+TokenId likeliest_of(const Tensor& logits, int64_t row);
+
 /// The likeliest next token by a forward pass over all of `tokens`, without a cache.
 TokenId likeliest(Model& model, const std::vector<TokenId>& tokens);
+
+/// The likeliest tokens after the first `first` of `tokens`, after one more, and so on, by one such pass.
+std::vector<TokenId> likeliest_after(Model& model, const std::vector<TokenId>& tokens, size_t first);
 
 /// `count` tokens that depend on `seed`.
 std::vector<TokenId> random_tokens(size_t count, uint64_t seed);
