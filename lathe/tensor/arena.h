@@ -76,6 +76,7 @@ class Arena {
   /// Notes the lifetimes of all allocations from here until take_lifetimes().
   void note_lifetimes();
   std::vector<Lifetime> take_lifetimes();
+  int64_t noted_calls() const { return noted_calls_; }  ///< since note_lifetimes()
 
   std::byte* base() const { return base_; }  ///< null on meta devices
   int64_t capacity() const { return capacity_; }

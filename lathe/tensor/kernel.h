@@ -45,7 +45,10 @@ class Kernel<void(Args...)> {
     ++runtime.totals.kernels;
     runtime.totals.flops += work.flops;
     runtime.totals.bytes_moved += work.bytes;
-    if (runtime.device.meta) return;
+    if (runtime.device.meta) {
+      if (runtime.on_kernel) runtime.on_kernel(name_, work, 0);
+      return;
+    }
     Function function = find(runtime.device);
     if (!runtime.on_kernel) return function(args...);
     auto start = std::chrono::steady_clock::now();

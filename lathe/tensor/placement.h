@@ -22,7 +22,8 @@ struct Placement {
   int64_t reserved = 0;  ///< bytes the episode needs above what is live when it begins
 };
 
-/// Largest first, each at the lowest offset that no overlapping lifetime occupies (Pisarchyk & Lee 2020).
+/// Largest first, each at the lowest offset that no overlapping lifetime occupies (Pisarchyk & Lee 2020). Takes time
+/// quadratic in the allocations of a stretch in which something is always live (a micro-batch), linear in stretches.
 Placement place(const std::vector<Lifetime>& lifetimes);
 
 }  // namespace lathe

@@ -23,4 +23,9 @@ Runtime& Runtime::current() {
   return *current_runtime;
 }
 
+void begin_phase(std::string_view phase) {
+  Runtime& runtime = Runtime::current();
+  if (runtime.on_phase) runtime.on_phase(phase);
+}
+
 }  // namespace lathe

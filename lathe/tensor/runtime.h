@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -12,6 +13,7 @@ namespace lathe {
 struct Work {
   int64_t flops = 0;  ///< multiplications and additions
   int64_t bytes = 0;  ///< really read and written
+  auto operator<=>(const Work&) const = default;
 };
 
 /// Work done so far, whether run or only counted.
@@ -36,11 +38,16 @@ class Runtime {
   const Device device;
   Arena arena;
   WorkTotals totals;
-  /// When set, told of every kernel that ran: its name, work and seconds.
+  /// When set, told of every kernel call: its name, work and seconds (0 on meta).
   std::function<void(std::string_view kernel, Work work, double seconds)> on_kernel;
+  /// When set, told what begin_phase() is told.
+  std::function<void(std::string_view phase)> on_phase;
 
  private:
   Runtime* previous_;
 };
+
+/// Says that the episode that runs on the current Runtime enters another phase ("forward", "backward", "update").
+void begin_phase(std::string_view phase);
 
 }  // namespace lathe

@@ -72,6 +72,7 @@ void Trainer::step(std::span<const data::Batch> micro_batches, double learning_r
   set(loss_, 0);
   for (Parameter* parameter : inventory_.parameters) parameter->begin_step(int64_t(micro_batches.size()));
   for (const data::Batch& batch : micro_batches) pass_over(batch);
+  begin_phase("update");
   bool add = false;
   for (Parameter* parameter : inventory_.parameters) {
     if (!parameter->trained()) continue;
@@ -83,6 +84,7 @@ void Trainer::step(std::span<const data::Batch> micro_batches, double learning_r
 }
 
 void Trainer::pass_over(const data::Batch& batch) {
+  begin_phase("forward");
   batch_.load(batch);
   Tape tape;
   Tensor loss;
@@ -91,6 +93,7 @@ void Trainer::pass_over(const data::Batch& batch) {
     loss = model_->forward(pass_);
   }
   accumulate(loss, loss_);
+  begin_phase("backward");
   tape.backward(loss, one_);
 }
 
