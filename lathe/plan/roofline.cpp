@@ -1,0 +1,32 @@
+#include "lathe/plan/roofline.h"
+
+#include <algorithm>
+
+namespace lathe {
+
+double roofline_seconds(const RehearsedPhase& phase, const Ceilings& ceilings) {
+  double seconds = 0;
+  for (const KernelWork& k : phase.kernels)
+    seconds += double(k.calls) * std::max(double(k.work.flops) / ceilings.flops_per_second,
+                                          double(k.work.bytes) / ceilings.bytes_per_second);
+  return seconds;
+}
+
+std::vector<PhaseWork> work_by_phase(const Rehearsal& rehearsal, const Ceilings& ceilings) {
+  std::vector<PhaseWork> all;
+  for (const RehearsedPhase& phase : rehearsal.phases) {
+    if (phase.kernels.empty()) continue;
+    auto named = [&](const PhaseWork& work) { return work.name == phase.name; };
+    auto found = std::find_if(all.begin(), all.end(), named);
+    PhaseWork& work = found == all.end() ? all.emplace_back(PhaseWork{.name = phase.name}) : *found;
+    for (const KernelWork& k : phase.kernels) {
+      work.kernels += k.calls;
+      work.flops += k.calls * k.work.flops;
+      work.bytes += k.calls * k.work.bytes;
+    }
+    work.seconds += roofline_seconds(phase, ceilings);
+  }
+  return all;
+}
+
+}  // namespace lathe

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include "lathe/tensor/rehearse.h"
+
+namespace lathe {
+
+/// What a machine can do at best.
+struct Ceilings {
+  double flops_per_second = 0;
+  double bytes_per_second = 0;  ///< between processor and memory, read and written
+};
+
+/// Seconds that a phase takes at least: every kernel call as long as its arithmetic or its traffic needs, whichever is
+/// longer (Williams et al. 2009). An estimate: real kernels stay below both ceilings.
+double roofline_seconds(const RehearsedPhase& phase, const Ceilings& ceilings);
+
+/// One line a name of phase, in order of first appearance: what all phases of that name do.
+struct PhaseWork {
+  std::string name;
+  int64_t kernels = 0, flops = 0, bytes = 0;
+  double seconds = 0;  ///< at the ceilings
+};
+std::vector<PhaseWork> work_by_phase(const Rehearsal& rehearsal, const Ceilings& ceilings);
+
+}  // namespace lathe
