@@ -6,6 +6,8 @@
 
 namespace lathe {
 
+int64_t loader_prefetch(const JobSettings& job) { return std::max<int64_t>(4, 2 * job.training.accumulation); }
+
 Corpora::Corpora(const JobSettings& job) {
   require(!job.data.corpora.empty(), "the job names no corpus; add a [[data.corpus]] with the path of token shards");
   for (const CorpusSettings& corpus : job.data.corpora) {
@@ -29,7 +31,7 @@ data::TokenLoader Corpora::loader(const JobSettings& job, int64_t first_step) co
                                        .packing = job.data.packing,
                                        .seed = job.training.seed,
                                        .first_step = first_step,
-                                       .prefetch = std::max<int64_t>(4, 2 * job.training.accumulation)});
+                                       .prefetch = loader_prefetch(job)});
 }
 
 std::string Corpora::tokenizer_directory() const {

@@ -9,6 +9,9 @@
 
 namespace lathe {
 
+/// Batches that a job's loader makes ahead.
+int64_t loader_prefetch(const JobSettings& job);
+
 /// The token shards of a job: what it trains on and what it is measured on. Keeps the files mapped.
 class Corpora {
  public:

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "lathe/base/numbers.h"
+#include "lathe/train/snapshot.h"
 
 namespace lathe {
 
@@ -39,27 +39,8 @@ RunRehearsal rehearse_run(const JobSettings& job, const SampleHook& sample, Devi
   run.episodes.push_back({"step", rehearse([&] { trainer.step(batches, 0); })});
   run.episodes.push_back({"evaluation", rehearse([&] { trainer.score(batches.front()); })});
   if (sample) run.episodes.push_back({"sample", rehearse([&] { sample(trainer, 0); })});
+  run.episodes.push_back({"save", rehearse([&] { run.checkpoint_bytes = snapshot_bytes(trainer); })});
   return run;
-}
-
-std::string memory_table(const RunRehearsal& run) {
-  std::string table = text("memory ", format_bytes(run.capacity()), ", at its peak in a ", run.largest().name, ":\n",
-                           table_of(run.largest().rehearsal.at_peak));
-  return table;
-}
-
-void require_fits(const JobSettings& job, const RunRehearsal& run, int64_t budget) {
-  if (run.capacity() <= budget) return;
-  std::string way_out = "a smaller model";
-  using Checkpoint = TrainingSettings::Checkpoint;
-  if (job.training.micro_batch > 1)
-    way_out = "a smaller training.micro_batch with more training.accumulation";
-  else if (job.training.checkpoint != Checkpoint::block)
-    way_out = "training.checkpoint = \"block\"";
-  else if (job.compute() == DType::f32)
-    way_out = "training.dtype = \"bf16\"";
-  throw Error(text("the run needs ", format_bytes(run.capacity()), " but ", format_bytes(budget),
-                   " are available here; try ", way_out, "\n", memory_table(run)));
 }
 
 }  // namespace lathe

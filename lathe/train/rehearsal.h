@@ -16,13 +16,14 @@ using SampleHook = std::function<std::vector<std::string>(Trainer& trainer, int6
 /// What a meta run of a job showed: what it keeps, and each of its episodes.
 struct RunRehearsal {
   struct Episode {
-    std::string name;  ///< "step", "evaluation", "sample"
+    std::string name;  ///< "step", "evaluation", "sample", "save"
     Rehearsal rehearsal;
   };
   int64_t persistent = 0;       ///< bytes of the arena that are taken before the first step
   BytesByPurpose by_purpose{};  ///< the same, split
   std::vector<Episode> episodes;
   int64_t parameters = 0;
+  int64_t checkpoint_bytes = 0;  ///< that one checkpoint takes on disk
 
   int64_t capacity() const;        ///< bytes the device must provide: what persists and the largest episode
   const Episode& largest() const;  ///< the episode with the highest peak
@@ -34,11 +35,5 @@ struct RunRehearsal {
 /// Rehearses a whole run as `device` would run it, without taking memory. `job` must be resolved. Without `sample`,
 /// there is no such episode.
 RunRehearsal rehearse_run(const JobSettings& job, const SampleHook& sample = nullptr, Device device = {});
-
-/// The table that `lathe train` prints before it starts, and puts into the message when it cannot.
-std::string memory_table(const RunRehearsal& rehearsal);
-
-/// Throws Error with the table, and which setting would help, when the run needs more than `budget` bytes.
-void require_fits(const JobSettings& job, const RunRehearsal& rehearsal, int64_t budget);
 
 }  // namespace lathe

@@ -97,6 +97,10 @@ int64_t read_snapshot(const std::string& directory, Trainer& trainer) {
   return read_state(directory + kState, trainer);
 }
 
-int64_t snapshot_bytes(int64_t parameters) { return 12 * parameters + (1 << 20); }
+int64_t snapshot_bytes(Trainer& trainer) {
+  Moments moments(trainer.optimizer());
+  return safetensors_bytes(tensor_sources(trainer.inventory(), DType::f32)) +
+         safetensors_bytes(tensor_sources(moments.inventory, DType::f32));
+}
 
 }  // namespace lathe

@@ -19,7 +19,7 @@ void write_snapshot(const std::string& directory, Trainer& trainer, int64_t step
 /// not looked at: see verify_manifest().
 int64_t read_snapshot(const std::string& directory, Trainer& trainer);
 
-/// Bytes that a checkpoint takes on disk, to within its small files.
-int64_t snapshot_bytes(int64_t parameters);
+/// Bytes that a checkpoint takes on disk, to within its small files; also on meta.
+int64_t snapshot_bytes(Trainer& trainer);
 
 }  // namespace lathe

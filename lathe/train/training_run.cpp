@@ -10,13 +10,13 @@
 #include "lathe/base/log.h"
 #include "lathe/base/memory_info.h"
 #include "lathe/base/numbers.h"
-#include "lathe/train/ceiling.h"
 #include "lathe/train/corpora.h"
 #include "lathe/train/manifest.h"
 #include "lathe/train/progress_line.h"
 #include "lathe/train/run_directory.h"
 #include "lathe/train/run_log.h"
 #include "lathe/train/snapshot.h"
+#include "lathe/train/training_plan.h"
 
 namespace lathe {
 namespace {
@@ -173,10 +173,11 @@ void TrainingRun::sample(int64_t step, ProgressLine& progress) {
 void TrainingRun::save(int64_t step) {
   Clock::time_point start = Clock::now();
   directory_.add_checkpoint(step, job_.save.keep_last, [&](const std::string& directory) {
-    write_snapshot(directory, trainer_, step, corpora_.tokenizer_directory());
+    replay(plan_.of("save").placement,
+           [&] { write_snapshot(directory, trainer_, step, corpora_.tokenizer_directory()); });
   });
   saved_step_ = step;
-  log_->saved(step, seconds_since(start), snapshot_bytes(plan_.parameters));
+  log_->saved(step, seconds_since(start), plan_.checkpoint_bytes);
 }
 
 /// The checkpoint to go on from, 0 for none, after reading all of it.
@@ -198,8 +199,8 @@ int64_t intact_step(RunDirectory& directory, bool use_previous) {
   return 0;
 }
 
-void require_disk_space(const JobSettings& job, const RunDirectory& directory, int64_t parameters) {
-  int64_t there = int64_t(directory.steps().size()), each = snapshot_bytes(parameters);
+void require_disk_space(const JobSettings& job, const RunDirectory& directory, int64_t each) {
+  int64_t there = int64_t(directory.steps().size());
   int64_t planned = job.save.every > 0 ? (job.training.steps + job.save.every - 1) / job.save.every : 1;
   int64_t kept = job.save.keep_last > 0 ? std::min(job.save.keep_last, planned) + 1 : planned;
   require_free_bytes(directory.path(), std::max<int64_t>(kept - there, 1) * each,
@@ -209,20 +210,19 @@ void require_disk_space(const JobSettings& job, const RunDirectory& directory, i
 }  // namespace
 
 TrainingOutcome run_training(const JobSettings& job, const TrainingOptions& options, const TrainingHooks& hooks) {
-  RunRehearsal plan = rehearse_run(job, job.sample.every > 0 ? hooks.sample : nullptr);
-  log_info(format_short_count(double(plan.parameters)), " parameters, ", format_count(job.tokens_per_step()),
-           " tokens a step, ", format_count(job.training.steps), " steps; ", memory_table(plan));
-  require_fits(job, plan, host_memory_budget());
-  if (options.plan_only) return {};
+  TrainingPlan all = plan_training(job, host_memory_budget(), hooks.sample);
+  const RunRehearsal& plan = all.run;
+  log_info(plan_summary(job, all), memory_table(all));
+  require_fits(job, all, hooks.sample);
   Corpora corpora(job);
   RunDirectory directory(job.run);
   require(options.resume || directory.steps().empty(), job.run, " holds a run that reached step ",
           directory.steps().empty() ? 0 : directory.steps().back(), "; go on with `lathe train --resume ", job.run,
           "`, or choose another directory with --set run=...");
   int64_t step = options.resume ? intact_step(directory, options.use_previous) : 0;
-  require_disk_space(job, directory, plan.parameters);
+  require_disk_space(job, directory, plan.checkpoint_bytes);
   replace_file(directory.file("job.toml"), print_settings(job, JobSettings::kFormat));
-  TrainingRun run(job, directory, corpora, plan, hooks, measured_matmul_rate(job.compute()));
+  TrainingRun run(job, directory, corpora, plan, hooks, all.ceilings.flops_per_second);
   run.begin(step);
   return run.run();
 }

@@ -7,7 +7,6 @@ namespace lathe {
 struct TrainingOptions {
   bool resume = false;        ///< go on from the newest checkpoint, or from the start where there is none
   bool use_previous = false;  ///< where the newest checkpoint is damaged, go on from the one before
-  bool plan_only = false;     ///< print the plan, and stop
 };
 
 /// What `cli` adds to training.
