@@ -1,0 +1,104 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/memory_info.h"
+#include "lathe/base/numbers.h"
+#include "lathe/cli/command.h"
+#include "lathe/plan/timeline.h"
+#include "lathe/train/advice.h"
+
+namespace lathe::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Options {
+  std::string job, budget;
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
+ordered_json by_purpose(const BytesByPurpose& bytes) {
+  ordered_json object = ordered_json::object();
+  for (size_t i = 0; i < kPurposes; ++i) object[name_of(Purpose(i))] = bytes[i];
+  return object;
+}
+
+ordered_json episode_json(const RunRehearsal::Episode& episode) {
+  const Rehearsal& r = episode.rehearsal;
+  return {{"peak", r.peak},
+          {"reserved", r.placement.reserved},
+          {"by_purpose", by_purpose(r.at_peak)},
+          {"kernels", r.work.kernels},
+          {"flops", r.work.flops},
+          {"bytes_moved", r.work.bytes_moved}};
+}
+
+ordered_json timeline_json(const RunRehearsal& run) {
+  ordered_json slices = ordered_json::array();
+  for (const TimelineSlice& slice : timeline(run.of("step"), run.by_purpose, 100))
+    slices.push_back({{"phase", slice.phase}, {"bytes", slice.total}, {"by_purpose", by_purpose(slice.live)}});
+  return slices;
+}
+
+ordered_json advice_json(const Advice& advice) {
+  return {{"set", advice.overrides}, {"bytes", advice.bytes}, {"estimated_slowdown", advice.slowdown}};
+}
+
+ordered_json plan_json(const JobSettings& job, const TrainingPlan& plan) {
+  ordered_json json = {{"parameters", plan.run.parameters},
+                       {"tokens_per_step", job.tokens_per_step()},
+                       {"steps", job.training.steps},
+                       {"checkpoint_bytes", plan.run.checkpoint_bytes},
+                       {"fits", plan.fits()},
+                       {"budget", plan.budget},
+                       {"needed", plan.needed()},
+                       {"tensors", plan.run.capacity()},
+                       {"loader", plan.host.batches},
+                       {"process", plan.host.process},
+                       {"kept", {{"bytes", plan.run.persistent}, {"by_purpose", by_purpose(plan.run.by_purpose)}}}};
+  for (const auto& episode : plan.run.episodes) json["episodes"][episode.name] = episode_json(episode);
+  json["model_flops_per_step"] = plan.run.model_flops(job);
+  json["estimated_seconds_per_step"] = plan.seconds_per_step();
+  json["ceilings"] = {{"flops_per_second", plan.ceilings.flops_per_second},
+                      {"bytes_per_second", plan.ceilings.bytes_per_second}};
+  json["timeline"] = timeline_json(plan.run);
+  if (!plan.fits()) {
+    Advised advised = advise(job, plan);
+    if (advised.fitting) json["advice"] = advice_json(*advised.fitting);
+    json["least"] = advice_json(advised.least);
+  }
+  return json;
+}
+
+int show_plan(const Options& options) {
+  JobSettings job = read_job(options.job, options.overrides);
+  int64_t budget = options.budget.empty() ? host_memory_budget() : parse_bytes(options.budget, "--budget");
+  TrainingPlan plan = plan_training(job, budget);
+  if (options.json) {
+    std::cout << plan_json(job, plan).dump(2) << '\n';
+  } else {
+    std::cout << plan_text(job, plan);
+    if (!plan.fits()) std::cout << "\nDoes not fit. " << advice_text(advise(job, plan)) << '\n';
+  }
+  return plan.fits() ? 0 : 1;
+}
+
+std::function<int()> declare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("job", options->job, "job file (TOML)")->required();
+  app.add_option("--set", options->overrides, "section.field=value, instead of what the job says")->take_all();
+  app.add_option("--budget", options->budget,
+                 "memory that the run may take, as 8GiB; what is available here by default")
+      ->type_name("BYTES");
+  app.add_flag("--json", options->json, "print the plan as JSON");
+  return [options] { return show_plan(*options); };
+}
+
+const bool provided =
+    provide_command({"plan", "Tell what a job needs, exactly, before anything is allocated", declare});
+
+}  // namespace
+}  // namespace lathe::cli
