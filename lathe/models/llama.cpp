@@ -150,6 +150,17 @@ void complete(ModelConfig& c) {
           "llama: embd_pdrop and resid_pdrop must be 0: the family has no dropout");
 }
 
+/// Files of transformers 4 have rope_scaling where positions are scaled, those of 5 always have rope_parameters.
+void read_rope(const nlohmann::json& json, ModelConfig& c) {
+  for (const char* field : {"rope_scaling", "rope_parameters"}) {
+    auto rope = json.find(field);
+    if (rope == json.end() || !rope->is_object()) continue;
+    std::string type = rope->value("rope_type", rope->value("type", std::string("default")));
+    require(type == "default", "llama: ", field, " of type \"", type, "\" is not supported; only \"default\" is");
+    c.rope_theta = rope->value("rope_theta", c.rope_theta);
+  }
+}
+
 void read(const nlohmann::json& json, ModelConfig& c) {
   c.vocab_size = json.value("vocab_size", int64_t{32000});
   c.hidden_size = json.value("hidden_size", int64_t{4096});
@@ -162,8 +173,7 @@ void read(const nlohmann::json& json, ModelConfig& c) {
   c.hidden_act = json.value("hidden_act", std::string("silu"));
   c.norm_eps = json.value("rms_norm_eps", 1e-6);
   c.rope_theta = json.value("rope_theta", 10000.0);
-  if (auto rope = json.find("rope_parameters"); rope != json.end() && rope->is_object())  // transformers 5
-    c.rope_theta = rope->value("rope_theta", c.rope_theta);
+  read_rope(json, c);
   c.tie_word_embeddings = json.value("tie_word_embeddings", false);
   c.attention_bias = json.value("attention_bias", false);
   c.mlp_bias = json.value("mlp_bias", false);
