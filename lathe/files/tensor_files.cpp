@@ -48,14 +48,23 @@ void copy_elements(const From* from, int64_t from_stride, To* to, int64_t count)
   for (int64_t i = 0; i < count; ++i) to[i] = To(float(from[i * from_stride]));
 }
 
+/// Element `i` of those at `from`, which may be any byte of a file.
+template <class T>
+T element_at(const std::byte* from, int64_t i) {
+  T element;
+  std::memcpy(&element, from + i * int64_t(sizeof(T)), sizeof(T));
+  return element;
+}
+
 /// Rows of `to` from the rectangle `slice` of the named tensor at `from`.
 template <class From, class To>
-void read_slice(const From* from, const Slice& slice, To* to) {
+void read_slice(const std::byte* from, const Slice& slice, To* to) {
+  int64_t row_stride = slice.transposed ? 1 : slice.whole_columns, stride = slice.transposed ? slice.whole_rows : 1;
 #pragma omp parallel for schedule(static)
   for (int64_t row = 0; row < slice.rows; ++row) {
-    int64_t r = slice.first_row + row, c = slice.first_column;
-    const From* first = slice.transposed ? from + c * slice.whole_rows + r : from + r * slice.whole_columns + c;
-    copy_elements(first, slice.transposed ? slice.whole_rows : 1, to + row * slice.columns, slice.columns);
+    int64_t first = (slice.first_row + row) * row_stride + slice.first_column * stride;
+    for (int64_t column = 0; column < slice.columns; ++column)
+      to[row * slice.columns + column] = To(float(element_at<From>(from, first + column * stride)));
   }
 }
 
@@ -72,7 +81,7 @@ void load(Stored& stored, const TensorFiles& files, const std::string& prefix) {
     if (!stored.kept.is_meta())
       visit_floating(entry->dtype, [&]<class From>(Element<From>) {
         visit_floating(stored.kept.dtype(), [&]<class To>(Element<To>) {
-          read_slice(reinterpret_cast<const From*>(bytes.data()), slice, stored.kept.data<To>() + done);
+          read_slice<From>(bytes.data(), slice, stored.kept.data<To>() + done);
         });
       });
     done += slice.rows * slice.columns;
@@ -113,6 +122,13 @@ void write_parts(const std::vector<Part>& parts, DType dtype, const std::functio
       }
     });
   });
+}
+
+/// True when `parts` are all of their tensor.
+bool are_whole(const std::vector<Part>& parts) {
+  int64_t elements = 0;
+  for (const Part& part : parts) elements += part.slice->rows * part.slice->columns;
+  return elements == parts.front().slice->whole_rows * parts.front().slice->whole_columns;
 }
 
 }  // namespace
@@ -165,6 +181,7 @@ std::vector<TensorSource> tensor_sources(const Inventory& inventory, DType dtype
   std::vector<TensorSource> sources;
   for (const std::string& name : order) {
     auto& named = parts[name];
+    if (!are_whole(named)) continue;
     sources.push_back({name, dtype, file_shape(*named.front().slice),
                        [named, dtype](const std::function<void(Bytes)>& write) { write_parts(named, dtype, write); }});
   }
