@@ -2,6 +2,7 @@
 // others run backward, each seeded at several outputs.
 #include <gtest/gtest.h>
 
+#include "lathe/base/threads.h"
 #include "lathe/nn/catcher.h"
 #include "lathe/nn/completion.h"
 #include "lathe/ops/elementwise.h"
@@ -25,6 +26,7 @@ std::unique_ptr<Block> as_it_is(std::unique_ptr<Block> block) { return block; }
 
 struct Staged {
   Staged(const std::string& model_type, Wrap wrap, DType compute) {
+    set_threads(1);  // at this size, threads would wait for each other longer than they work
     ModelConfig config;
     config.model_type = model_type;
     config.vocab_size = kVocabulary;
