@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -63,7 +64,7 @@ class PeerLogits : public testing::TestWithParam<const char*> {};
 
 TEST_P(PeerLogits, EqualThoseOfTransformersBothWays) {
   if (!peers_are_ready()) GTEST_SKIP() << no_peers();
-  fs::path folder = fs::temp_directory_path() / (std::string("lathe_logits_") + GetParam()), back = folder / "back";
+  fs::path folder = fs::temp_directory_path() / text("lathe_logits_", GetParam(), ::getpid()), back = folder / "back";
   fs::remove_all(folder);
   fs::create_directories(back);
   run_peer(kMake, {GetParam(), folder.string()});
