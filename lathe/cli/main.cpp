@@ -18,8 +18,8 @@ constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
 
 constexpr const char* kExamples = R"(Examples:
-  lathe tokenizer train --kind bpe --vocabulary 8000 --output tokenizer.json books/
-  lathe data prepare --tokenizer tokenizer.json --output shards books/
+  lathe tokenizer train books/ --vocabulary-size 8000 --out tokenizer
+  lathe data prepare books/ --tokenizer tokenizer --out shards --held-out 1MB
   lathe plan jobs/demo.toml
   lathe train jobs/demo.toml --set optimizer.learning_rate=3e-4
   lathe generate runs/demo --prompt "In the beginning"

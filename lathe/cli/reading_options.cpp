@@ -36,7 +36,9 @@ void declare_reading(CLI::App& app, data::ReadOptions& read) {
                      "auto (by name), txt, jsonl, csv or tsv; gzip and zstd are recognized in any");
   app.add_option("--text-field", read.text_field, "JSON field or table column that holds the text")
       ->capture_default_str();
-  app.add_flag("!--no-header", read.header, "the table has no header; --text-field is a column number from 1");
+  app.add_flag_callback(
+      "--no-header", [&read] { read.header = false; },
+      "the table has no header; --text-field is a column number from 1");
   app.add_option_function<std::string>(
          "--document-separator", [&read](const std::string& text) { read.document_separator = unescaped(text); },
          "cuts a txt file into documents; \\n and \\t work")
