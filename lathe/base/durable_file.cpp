@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 
 #include "lathe/base/error.h"
 #include "lathe/base/numbers.h"
@@ -100,6 +101,13 @@ void replace_file(const std::string& path, Bytes bytes) {
 }
 
 void replace_file(const std::string& path, std::string_view text) { replace_file(path, bytes_of(text)); }
+
+void append_to(std::ofstream& file, const std::string& path, std::string_view bytes) {
+  errno = 0;
+  file.write(bytes.data(), std::streamsize(bytes.size())).flush();
+  require(file.good(), "cannot write ", path, ": ", system_message(errno ? errno : EIO), ", ", free_bytes(path),
+          " free");
+}
 
 std::string temporary_name(const std::string& path) {
   static std::atomic<int> counter = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 
 #include "lathe/base/bytes.h"
@@ -37,6 +38,10 @@ class DurableFile {
 /// Replaces or creates the file `path` durably with `bytes`.
 void replace_file(const std::string& path, Bytes bytes);
 void replace_file(const std::string& path, std::string_view text);
+
+/// Writes `bytes` to `file`, which is open on `path`, and flushes it. Throws Error with the system's reason and the
+/// room left on the disk.
+void append_to(std::ofstream& file, const std::string& path, std::string_view bytes);
 
 /// A name beside `path`, unused so far, for a file or directory that publish_directory or a rename will put in its
 /// place. Ends in ".partial".

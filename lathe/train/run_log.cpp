@@ -45,10 +45,7 @@ RunLog::RunLog(const std::string& directory, int64_t step, bool tensorboard) : p
   if (tensorboard) events_ = std::make_unique<EventWriter>(directory, step + 1);
 }
 
-void RunLog::write(const std::string& line) {
-  file_ << line + "\n" << std::flush;
-  require(file_.good(), "cannot write ", path_, ": is the disk full?");
-}
+void RunLog::write(const std::string& line) { append_to(file_, path_, line + "\n"); }
 
 void RunLog::start(int64_t step, int64_t parameters, int64_t memory, const BytesByPurpose& by_purpose) {
   json purposes = json::object();

@@ -6,6 +6,7 @@
 #include <bit>
 #include <chrono>
 
+#include "lathe/base/durable_file.h"
 #include "lathe/base/error.h"
 
 namespace lathe {
@@ -111,9 +112,7 @@ void EventWriter::record(const std::string& event) {
   append(frame, masked(crc32c(length)));
   frame += event;
   append(frame, masked(crc32c(event)));
-  file_.write(frame.data(), std::streamsize(frame.size()));
-  file_.flush();
-  require(file_.good(), "cannot write ", path_, ": is the disk full?");
+  append_to(file_, path_, frame);
 }
 
 }  // namespace lathe

@@ -5,12 +5,14 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "tests/support/temporary_directory.h"
 
 namespace lathe {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 /// Lets this process write files of at most `bytes` each: a disk that fills up.
@@ -72,6 +74,12 @@ TEST(DurableFile, NamesADirectoryThatIsMissing) {
 TEST(DurableFile, RejectsADirectory) {
   TemporaryDirectory directory;
   EXPECT_THAT(error_of([&] { replace_file(directory.path(), "x"); }), HasSubstr("it is a directory"));
+}
+
+TEST(AppendTo, SaysThatTheDiskIsFullAndWhatIsLeft) {
+  std::ofstream full("/dev/full");
+  EXPECT_THAT(error_of([&] { append_to(full, "/dev/full", "line"); }),
+              AllOf(HasSubstr("cannot write /dev/full: no space left on device"), HasSubstr("free")));
 }
 
 TEST(PublishDirectory, RenamesAWholeDirectory) {
