@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -50,9 +51,20 @@ void RunLog::write(const std::string& line) { append_to(file_, path_, line + "\n
 void RunLog::start(int64_t step, int64_t parameters, int64_t memory, const BytesByPurpose& by_purpose) {
   json purposes = json::object();
   for (size_t i = 0; i < kPurposes; ++i) purposes[name_of(Purpose(i))] = by_purpose[i];
-  write(
-      json{{"event", "start"}, {"step", step}, {"parameters", parameters}, {"memory", memory}, {"by_purpose", purposes}}
-          .dump());
+  Machine machine = this_machine();
+  write(json{{"event", "start"},
+             {"step", step},
+             {"time", std::time(nullptr)},
+             {"parameters", parameters},
+             {"memory", memory},
+             {"by_purpose", purposes},
+             {"machine",
+              {{"processor", lossy_utf8(machine.processor)},
+               {"threads", machine.threads},
+               {"instruction_set", machine.instruction_set},
+               {"memory", machine.memory},
+               {"program", machine.program}}}}
+            .dump());
 }
 
 void RunLog::step(const StepReport& r) {
@@ -106,9 +118,23 @@ void RunLog::end(int64_t step, const std::string& why, double waited_seconds, do
 
 namespace {
 
+void read_start(const json& line, int64_t step, RunHistory& history) {
+  history.parameters = line.at("parameters").get<int64_t>();
+  history.memory = line.at("memory").get<int64_t>();
+  for (size_t i = 0; i < kPurposes; ++i)
+    history.by_purpose[i] = line.at("by_purpose").at(name_of(Purpose(i))).get<int64_t>();
+  history.starts.push_back({step, line.value("time", int64_t{0}), {}});
+  if (!line.contains("machine")) return;
+  const json& machine = line.at("machine");
+  history.starts.back().machine = {machine.at("processor").get<std::string>(), machine.at("threads").get<int>(),
+                                   machine.at("instruction_set").get<std::string>(),
+                                   machine.at("memory").get<int64_t>(), machine.at("program").get<std::string>()};
+}
+
 void read_line(const json& line, RunHistory& history) {
   const std::string event = line.at("event").get<std::string>();
   int64_t step = line.at("step").get<int64_t>();
+  history.ended = event == "end";
   if (event == "step")
     history.steps.push_back({step, number_in(line, "loss"), number_in(line, "learning_rate"),
                              number_in(line, "gradient_norm"), number_in(line, "seconds"),
@@ -120,11 +146,9 @@ void read_line(const json& line, RunHistory& history) {
   if (event == "sample")
     history.samples.push_back({step, line.at("prompt").get<std::string>(), line.at("text").get<std::string>()});
   if (event == "save") history.saves.push_back(step);
-  if (event != "start") return;
-  history.parameters = line.at("parameters").get<int64_t>();
-  history.memory = line.at("memory").get<int64_t>();
-  for (size_t i = 0; i < kPurposes; ++i)
-    history.by_purpose[i] = line.at("by_purpose").at(name_of(Purpose(i))).get<int64_t>();
+  if (event == "end")
+    history.ends.push_back({step, line.at("why").get<std::string>(), number_in(line, "waited_for_data")});
+  if (event == "start") read_start(line, step, history);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lathe/base/machine.h"
 #include "lathe/tensor/arena.h"
 #include "lathe/train/tensorboard.h"
 
@@ -61,6 +62,19 @@ struct RunHistory {
   };
   std::vector<Sample> samples;
   std::vector<int64_t> saves;  ///< steps
+  struct Start {
+    int64_t step = 0;  ///< that it went on from
+    int64_t time = 0;  ///< seconds since 1970; 0: unknown
+    Machine machine;
+  };
+  std::vector<Start> starts;  ///< the first, and one for each time the run was resumed
+  struct End {
+    int64_t step = 0;
+    std::string why;             ///< "finished", "interrupted"
+    double waited_for_data = 0;  ///< seconds
+  };
+  std::vector<End> ends;
+  bool ended = false;  ///< nothing was logged after the last end
   int64_t parameters = 0, memory = 0;
   BytesByPurpose by_purpose{};
 };
