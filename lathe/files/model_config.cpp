@@ -17,6 +17,9 @@ int64_t token_id(const nlohmann::json& json, const char* field) {
   return first.get<int64_t>();
 }
 
+/// Said even where there is none: transformers takes a missing one for the token of its family's first model.
+nlohmann::json token_or_null(int64_t id) { return id >= 0 ? nlohmann::json(id) : nlohmann::json(nullptr); }
+
 }  // namespace
 
 ModelConfig read_model_config(const std::string& directory) {
@@ -50,8 +53,8 @@ std::string model_config_json(const ModelConfig& config, DType dtype) {
                                          : dtype == DType::bf16 ? "bfloat16"
                                                                 : "float16"},
                          {"use_cache", true}};
-  if (config.bos_token_id >= 0) json["bos_token_id"] = config.bos_token_id;
-  if (config.eos_token_id >= 0) json["eos_token_id"] = config.eos_token_id;
+  json["bos_token_id"] = token_or_null(config.bos_token_id);
+  json["eos_token_id"] = token_or_null(config.eos_token_id);
   family.write(config, json);
   return json.dump(2) + "\n";
 }

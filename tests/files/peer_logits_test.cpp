@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kMake = R"(
 import sys, torch, transformers
-kind, folder = sys.argv[1:3]
+folder, kind = sys.argv[1:3]
 torch.manual_seed(7)
 if kind == "gpt2":
     model = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=97, n_embd=48, n_layer=3, n_head=4, n_positions=64))
@@ -43,8 +43,9 @@ with torch.no_grad():
     model.eval()(ids).logits[0].numpy().astype("<f4").tofile(folder + "/logits.f32")
 )";
 
-std::vector<float> peer_logits(const fs::path& folder) {
-  run_peer(kLogits, {folder.string()});
+/// What `code`, which ends in kLogits, finds in `folder`.
+std::vector<float> peer_logits(const std::string& code, const fs::path& folder, const std::string& kind) {
+  run_peer(code, {folder.string(), kind});
   std::ifstream file(folder / "logits.f32", std::ios::binary);
   std::vector<float> logits(40 * 97);
   file.read(reinterpret_cast<char*>(logits.data()), std::streamsize(logits.size() * 4));
@@ -67,8 +68,7 @@ TEST_P(PeerLogits, EqualThoseOfTransformersBothWays) {
   fs::path folder = fs::temp_directory_path() / text("lathe_logits_", GetParam(), ::getpid()), back = folder / "back";
   fs::remove_all(folder);
   fs::create_directories(back);
-  run_peer(kMake, {GetParam(), folder.string()});
-  std::vector<float> expected = peer_logits(folder);
+  std::vector<float> expected = peer_logits(std::string(kMake) + kLogits, folder, GetParam());
 
   Runtime runtime({}, int64_t{1} << 30);
   ModelConfig config = read_model_config(folder.string());
@@ -81,7 +81,7 @@ TEST_P(PeerLogits, EqualThoseOfTransformersBothWays) {
 
   replace_file((back / "config.json").string(), model_config_json(config, DType::f32));
   save_tensors(back.string(), tensor_sources(model->inventory(), DType::f32), 50'000);
-  EXPECT_EQ(peer_logits(back), expected);
+  EXPECT_EQ(peer_logits(kLogits, back, GetParam()), expected);
   fs::remove_all(folder);
 }
 
