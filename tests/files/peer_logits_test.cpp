@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -9,6 +8,7 @@
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
 #include "tests/support/program.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/whole_pass.h"
 
 namespace lathe {
@@ -65,9 +65,9 @@ class PeerLogits : public testing::TestWithParam<const char*> {};
 
 TEST_P(PeerLogits, EqualThoseOfTransformersBothWays) {
   if (!peers_are_ready()) GTEST_SKIP() << no_peers();
-  fs::path folder = fs::temp_directory_path() / text("lathe_logits_", GetParam(), ::getpid()), back = folder / "back";
-  fs::remove_all(folder);
-  fs::create_directories(back);
+  TemporaryDirectory temporary;
+  fs::path folder = temporary.path(), back = folder / "back";
+  fs::create_directory(back);
   std::vector<float> expected = peer_logits(std::string(kMake) + kLogits, folder, GetParam());
 
   Runtime runtime({}, int64_t{1} << 30);
@@ -82,7 +82,6 @@ TEST_P(PeerLogits, EqualThoseOfTransformersBothWays) {
   replace_file((back / "config.json").string(), model_config_json(config, DType::f32));
   save_tensors(back.string(), tensor_sources(model->inventory(), DType::f32), 50'000);
   EXPECT_EQ(peer_logits(kLogits, back, GetParam()), expected);
-  fs::remove_all(folder);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, PeerLogits, testing::Values("gpt2", "llama", "llama-tied"));
