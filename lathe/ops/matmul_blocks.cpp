@@ -33,13 +33,14 @@ Blocks blocks_of(Isa isa, int64_t rows, int64_t columns, int64_t depth, DType dt
   return blocks;
 }
 
-int64_t group_workspace(Isa isa, int64_t rows, int64_t columns, int64_t depth, DType dtype, DType out_dtype) {
+int64_t workspace_bytes(Isa isa, int64_t rows, int64_t columns, int64_t depth, DType dtype, DType out_dtype,
+                        bool b_packed) {
   TileShape tile = tile_of(isa);
   int64_t steps = steps_of(depth, dtype), most = kBlockBytes / (4 * (kSteps / 2));
   rows = up(std::max<int64_t>(rows, 1), tile.rows), columns = up(std::max<int64_t>(columns, 1), tile.columns);
   Blocks bound;
   bound.a_bytes = up(std::min(rows * steps * 4, kBlockBytes) * (isa == Isa::avx2 && dtype == DType::bf16 ? 2 : 1), 64);
-  bound.b_bytes = up(std::min(columns * steps * 4, kBlockBytes), 64);
+  bound.b_bytes = b_packed ? 0 : up(std::min(columns * steps * 4, kBlockBytes), 64);
   if (out_dtype != DType::f32 && steps > kSteps) bound.sum_bytes = std::min(rows, most) * std::min(columns, most) * 4;
   return bound.bytes();
 }

@@ -23,8 +23,9 @@ struct Blocks {
 /// With `b_packed`, b is a PackedMatrix and takes no workspace.
 Blocks blocks_of(Isa isa, int64_t rows, int64_t columns, int64_t depth, DType dtype, DType out_dtype, bool b_packed);
 
-/// Bytes that suffice for any product of at most these extents.
-int64_t group_workspace(Isa isa, int64_t rows, int64_t columns, int64_t depth, DType dtype, DType out_dtype);
+/// Bytes that suffice for any product of at most these extents: what is rehearsed with many rows runs with fewer.
+int64_t workspace_bytes(Isa isa, int64_t rows, int64_t columns, int64_t depth, DType dtype, DType out_dtype,
+                        bool b_packed);
 
 /// Steps of `depth` elements.
 constexpr int64_t steps_of(int64_t depth, DType dtype) { return dtype == DType::bf16 ? (depth + 1) / 2 : depth; }

@@ -92,7 +92,7 @@ void multiply(const Product& product, Tensor& out) {
         text("a product of ", product.a.tensor.shape(), " and ", product.b.tensor.shape(), " into ", out.shape()));
   Tensor workspace;
   if (isa() != Isa::plain)
-    workspace = workspace_of(blocks_of(isa(), a.outer, b.outer, a.depth, a.dtype, out.dtype(), b.packed).bytes());
+    workspace = workspace_of(workspace_bytes(isa(), a.outer, b.outer, a.depth, a.dtype, out.dtype(), b.packed));
   product_kernel({2 * a.outer * b.outer * a.depth, bytes_of(product, out)}, product, workspace, out);
 }
 
@@ -102,7 +102,7 @@ void multiply_groups(const Product& product, const Tensor& offsets, Tensor& out)
   if (!product.a.across) (b.across ? b.depth : b.outer) /= groups;
   Tensor workspace;
   if (isa() != Isa::plain)
-    workspace = workspace_of(group_workspace(isa(), a.outer, b.outer, a.depth, a.dtype, out.dtype()));
+    workspace = workspace_of(workspace_bytes(isa(), a.outer, b.outer, a.depth, a.dtype, out.dtype(), false));
   group_product_kernel({2 * a.outer * b.outer * a.depth, bytes_of(product, out)}, product, offsets, workspace, out);
 }
 
