@@ -4,11 +4,13 @@
 
 namespace lathe {
 
+double roofline_seconds(Work work, const Ceilings& ceilings) {
+  return std::max(double(work.flops) / ceilings.flops_per_second, double(work.bytes) / ceilings.bytes_per_second);
+}
+
 double roofline_seconds(const RehearsedPhase& phase, const Ceilings& ceilings) {
   double seconds = 0;
-  for (const KernelWork& k : phase.kernels)
-    seconds += double(k.calls) * std::max(double(k.work.flops) / ceilings.flops_per_second,
-                                          double(k.work.bytes) / ceilings.bytes_per_second);
+  for (const KernelWork& k : phase.kernels) seconds += double(k.calls) * roofline_seconds(k.work, ceilings);
   return seconds;
 }
 

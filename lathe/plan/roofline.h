@@ -12,8 +12,10 @@ struct Ceilings {
   double bytes_per_second = 0;  ///< between processor and memory, read and written
 };
 
-/// Seconds that a phase takes at least: every kernel call as long as its arithmetic or its traffic needs, whichever is
-/// longer (Williams et al. 2009). An estimate: real kernels stay below both ceilings.
+/// Seconds that a kernel call takes at least: as long as its arithmetic or its traffic needs, whichever is longer
+/// (Williams et al. 2009). An estimate: real kernels stay below both ceilings.
+double roofline_seconds(Work work, const Ceilings& ceilings);
+/// The sum over all calls of a phase.
 double roofline_seconds(const RehearsedPhase& phase, const Ceilings& ceilings);
 
 /// One line a name of phase, in order of first appearance: what all phases of that name do.

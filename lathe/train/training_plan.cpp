@@ -6,9 +6,9 @@
 #include "lathe/base/memory_info.h"
 #include "lathe/base/numbers.h"
 #include "lathe/base/text_table.h"
+#include "lathe/plan/ceilings.h"
 #include "lathe/plan/timeline.h"
 #include "lathe/train/advice.h"
-#include "lathe/train/ceiling.h"
 #include "lathe/train/corpora.h"
 
 namespace lathe {
@@ -98,7 +98,7 @@ double TrainingPlan::seconds_per_step() const {
 
 TrainingPlan plan_training(const JobSettings& job, int64_t budget, const SampleHook& sample) {
   TrainingPlan plan;
-  plan.ceilings = {measured_matmul_rate(job.compute()), measured_copy_rate()};
+  plan.ceilings = measured_ceilings(job.compute());
   plan.run = rehearse_run(job, sample);
   plan.host = host_memory(job);
   plan.budget = budget;

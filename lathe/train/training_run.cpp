@@ -31,13 +31,13 @@ bool due(int64_t step, int64_t every, int64_t last) { return (every > 0 && step 
 class TrainingRun {
  public:
   TrainingRun(const JobSettings& job, RunDirectory& directory, const Corpora& corpora, const RunRehearsal& plan,
-              const TrainingHooks& hooks, double matmul_rate)
+              const TrainingHooks& hooks, double flop_ceiling)
       : job_(job),
         directory_(directory),
         corpora_(corpora),
         plan_(plan),
         hooks_(hooks),
-        matmul_rate_(matmul_rate),
+        flop_ceiling_(flop_ceiling),
         runtime_({}, plan.capacity()),
         trainer_(job) {}
 
@@ -80,7 +80,7 @@ class TrainingRun {
   const Corpora& corpora_;
   const RunRehearsal& plan_;
   const TrainingHooks& hooks_;
-  double matmul_rate_;
+  double flop_ceiling_;
   Runtime runtime_;
   Trainer trainer_;
   RunLog* log_ = nullptr;
@@ -116,7 +116,7 @@ void TrainingRun::one_step(int64_t step, data::TokenLoader& loader, ProgressLine
                     .gradient_norm = values.gradient_norm,
                     .seconds = seconds,
                     .tokens_per_second = double(job_.tokens_per_step()) / seconds,
-                    .flop_use = double(plan_.model_flops(job_)) / seconds / matmul_rate_,
+                    .flop_use = double(plan_.model_flops(job_)) / seconds / flop_ceiling_,
                     .tokens = step * job_.tokens_per_step(),
                     .left_out = reason(values.verdict)};
   log_->step(report);

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lathe/plan/roofline.h"
+#include "lathe/train/job.h"
+
+namespace lathe {
+
+/// All calls of one kernel in a training step.
+struct KernelTime {
+  std::string name;
+  int64_t calls = 0, flops = 0, bytes = 0;
+  double seconds = 0;
+  double at_ceiling = 0;  ///< seconds that the same calls would take at the ceilings
+  /// Above 1 where what a call read was still in a cache.
+  double share() const { return seconds > 0 ? at_ceiling / seconds : 0; }
+};
+
+/// A measured training step.
+struct StepProfile {
+  double seconds = 0;
+  int64_t tokens = 0, model_flops = 0;
+  std::vector<KernelTime> kernels;  ///< the longest first
+  /// Model FLOP use: what the model needs, whatever was computed twice, as a share of the ceiling.
+  double flop_use(const Ceilings& ceilings) const { return double(model_flops) / seconds / ceilings.flops_per_second; }
+};
+
+/// Runs steps of `job` (resolved) on random weights, one to warm up and then for about a second, and tells where the
+/// time of the fastest went. Reads no corpus. Throws Error when the memory here does not suffice.
+StepProfile profile_step(const JobSettings& job, const Ceilings& ceilings);
+
+/// Two layers of GPT-2 124M with its head, 4 x 512 tokens: the kernels of its step in a fraction of its time.
+JobSettings profiled_job(DType dtype);
+
+}  // namespace lathe
