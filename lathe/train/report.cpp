@@ -132,10 +132,6 @@ struct Event {
 std::vector<Event> events_of(const RunRecord& run) {
   const RunHistory& history = run.history;
   std::vector<Event> events;
-  for (const RunHistory::Start& start : history.starts) {
-    std::string when = start.time > 0 ? ", " + date_text(start.time) : "";
-    events.push_back({start.step, (start.step > 0 ? "resumed" : "started") + when});
-  }
   for (const StepReport& step : history.steps)
     if (!step.left_out.empty()) events.push_back({step.step, "update left out: " + step.left_out});
   for (const EvaluationReport& e : history.evaluations)
@@ -146,6 +142,10 @@ std::vector<Event> events_of(const RunRecord& run) {
   for (int64_t step : history.saves) events.push_back({step, "checkpoint saved"});
   for (const RunHistory::End& end : history.ends)
     events.push_back({end.step, text(end.why, "; waited ", format_duration(end.waited_for_data), " for data")});
+  for (const RunHistory::Start& start : history.starts) {
+    std::string when = start.time > 0 ? ", " + date_text(start.time) : "";
+    events.push_back({start.step, (start.step > 0 ? "resumed" : "started") + when});
+  }
   std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.step < b.step; });
   return events;
 }
