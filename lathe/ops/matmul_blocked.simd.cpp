@@ -9,8 +9,12 @@ constexpr int64_t kFewFlops = 1 << 17;      // not worth a second thread
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t parts_of(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
 
-/// Tiles of `rows` rows and 1, 2 or 4 panels: few rows need more panels to keep the multipliers busy.
-constexpr int panels_for(int64_t rows) { return rows <= kTileRows / 4 ? 4 : rows <= kTileRows / 2 ? 2 : 1; }
+/// Tiles of `rows` rows and 1, 2 or 4 panels: few rows need more panels to keep the multipliers busy. One row waits for
+/// memory instead, which gives one run of b faster than four; avx2's narrow vectors would wait for each other, though.
+constexpr int panels_for(int64_t rows) {
+  if (rows == 1 && kIsa == Isa::avx512) return 1;
+  return rows <= kTileRows / 4 ? 4 : rows <= kTileRows / 2 ? 2 : 1;
+}
 
 template <bool pairs, int rows = kTileRows>
 Tile tile_for(int64_t wanted, int64_t panels) {
@@ -117,11 +121,18 @@ class BlockedProduct {
     int64_t group = kGroupBytes / (4 * kTileRows * blocks_.steps * a_width(pairs_));
     group = kTileRows * (group < 2 ? 2 : group > 16 ? 16 : group);
     int64_t across = parts_of(panels, wide), units = across * parts_of(block.rows, group);
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t unit = 0; unit < units; ++unit) {
-      int64_t row = unit / across * group, panel = unit % across * wide;
-      multiply_unit(block, row, least(row + group, block.rows), panel, least(panel + wide, panels));
+    if (block.rows <= kTileRows) {  // reads b once: a run of it a thread, which memory gives faster than turns
+#pragma omp for schedule(static)
+      for (int64_t unit = 0; unit < units; ++unit) multiply_one(block, unit, across, group, wide);
+      return;
     }
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t unit = 0; unit < units; ++unit) multiply_one(block, unit, across, group, wide);
+  }
+
+  void multiply_one(const Block& block, int64_t unit, int64_t across, int64_t group, int64_t wide) {
+    int64_t row = unit / across * group, panel = unit % across * wide, panels = parts_of(block.columns, kTileColumns);
+    multiply_unit(block, row, least(row + group, block.rows), panel, least(panel + wide, panels));
   }
 
   void multiply_unit(const Block& block, int64_t row, int64_t row_end, int64_t panel, int64_t panel_end) {
