@@ -10,6 +10,7 @@
 #include "lathe/base/nearest.h"
 #include "lathe/base/threads.h"
 #include "lathe/cli/command.h"
+#include "lathe/tensor/accelerator.h"
 
 namespace lathe::cli {
 namespace {
@@ -32,7 +33,7 @@ std::map<std::string, Command>& commands() {
 }
 
 void declare_common_options(CLI::App& app) {
-  app.set_version_flag("--version", version_text);
+  app.set_version_flag("--version", [] { return version_text() + "\n" + describe(accelerators()); });
   app.add_option_function<int>("--threads", set_threads, "Processor threads to work with")
       ->type_name("N")
       ->check(CLI::Range(1, 4096));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lathe/base/error.h"
+#include "lathe/tensor/accelerator.h"
 
 namespace lathe {
 
@@ -33,9 +34,14 @@ std::string table_of(const BytesByPurpose& bytes) {
   return out.str();
 }
 
-Arena::Arena(Device device, int64_t capacity) : device_(device), capacity_(capacity) {
+Arena::Arena(Device device, int64_t capacity, Accelerator* accelerator)
+    : device_(device), accelerator_(accelerator), capacity_(capacity) {
   add_free(0, capacity);
   if (device.meta) return;
+  if (accelerator) {
+    base_ = accelerator->allocate(capacity);
+    return;
+  }
   void* memory =
       mmap(nullptr, size_t(capacity), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   require(memory != MAP_FAILED, "cannot reserve ", capacity, " bytes of address space");
@@ -44,7 +50,10 @@ Arena::Arena(Device device, int64_t capacity) : device_(device), capacity_(capac
 }
 
 Arena::~Arena() {
-  if (base_) munmap(base_, size_t(capacity_));
+  if (accelerator_)
+    accelerator_->free(base_);
+  else if (base_)
+    munmap(base_, size_t(capacity_));
 }
 
 void Arena::add_free(int64_t offset, int64_t bytes) {

@@ -13,6 +13,8 @@
 
 namespace lathe {
 
+class Accelerator;
+
 /// What bytes are for. Every allocation carries one; reports are grouped by it.
 enum class Purpose : uint8_t { weights, gradients, optimizer, activations, kv_cache, workspace };
 constexpr size_t kPurposes = 6;
@@ -55,8 +57,9 @@ class Arena {
  public:
   static constexpr int64_t kAlignment = 256;
 
-  /// Reserves `capacity` bytes of address space; pages are taken when first touched. Nothing on a meta device.
-  Arena(Device device, int64_t capacity);
+  /// Reserves `capacity` bytes: on a CPU address space, whose pages are taken when first touched; on a GPU all of them,
+  /// of `accelerator`, which must outlive the arena. Nothing on a meta device.
+  Arena(Device device, int64_t capacity, Accelerator* accelerator = nullptr);
   ~Arena();
   Arena(const Arena&) = delete;
 
@@ -85,6 +88,7 @@ class Arena {
 
  private:
   Device device_;
+  Accelerator* accelerator_;
   int64_t capacity_;
   std::byte* base_ = nullptr;
   std::map<int64_t, int64_t> free_by_offset_;

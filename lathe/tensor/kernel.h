@@ -39,6 +39,7 @@ class Kernel<void(Args...)> {
 
   const char* name() const { return name_; }
   bool has(Isa isa) const { return cpu_[size_t(isa)] != nullptr; }
+  bool has_cuda() const { return cuda_ != nullptr; }
 
   void operator()(Work work, std::type_identity_t<Args>... args) const {
     Runtime& runtime = runtime_of(args...);

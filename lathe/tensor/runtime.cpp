@@ -12,7 +12,11 @@ std::string Device::name() const {
   return text(meta ? "meta:" : "", backend == Backend::cpu ? "cpu" : "cuda", ":", index);
 }
 
-Runtime::Runtime(Device on, int64_t capacity) : device(on), arena(on, capacity), previous_(current_runtime) {
+Runtime::Runtime(Device on, int64_t capacity)
+    : device(on),
+      accelerator(open_accelerator(on)),
+      arena(on, capacity, accelerator.get()),
+      previous_(current_runtime) {
   current_runtime = this;
 }
 

@@ -3,8 +3,10 @@
 #include <compare>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string_view>
 
+#include "lathe/tensor/accelerator.h"
 #include "lathe/tensor/arena.h"
 
 namespace lathe {
@@ -30,12 +32,14 @@ class Runtime {
  public:
   static constexpr int64_t kUnbounded = int64_t{1} << 56;  ///< capacity of a meta runtime that only measures
 
+  /// Throws Error when there is no such GPU.
   Runtime(Device device, int64_t capacity);
   ~Runtime();
   Runtime(const Runtime&) = delete;
   static Runtime& current();
 
   const Device device;
+  const std::unique_ptr<Accelerator> accelerator;  ///< null on a CPU and on meta devices
   Arena arena;
   WorkTotals totals;
   /// When set, told of every kernel call: its name, work and seconds (0 on meta).

@@ -17,4 +17,14 @@ void upload(Bytes from, Tensor& to) {
   upload_kernel({0, 2 * to.bytes()}, from, to);
 }
 
+void download(const Tensor& from, std::span<std::byte> to) {
+  if (int64_t(to.size()) > from.bytes() || from.is_meta())
+    throw InternalError(
+        text("a download of ", to.size(), " bytes from a tensor of ", from.bytes(), " on ", from.device().name()));
+  if (Accelerator* accelerator = from.storage().runtime().accelerator.get())
+    accelerator->download(from.data<std::byte>(), to);
+  else
+    std::memcpy(to.data(), from.data<std::byte>(), to.size());
+}
+
 }  // namespace lathe

@@ -18,11 +18,17 @@ void upload(std::span<const T> from, Tensor& to) {
   upload(std::as_bytes(from), to);
 }
 
+/// Fills `to` with the first bytes of `from`, when all kernels before have written them. Not for meta devices.
+/// Throws InternalError when `from` has fewer.
+void download(const Tensor& from, std::span<std::byte> to);
+
 /// The first bytes of `from` as a T; nothing on a meta device, so that no decision can rest on what it does not know.
 template <class T>
 std::optional<T> read_value(const Tensor& from) {
   if (from.is_meta()) return std::nullopt;
-  return *from.data<T>();
+  T value;
+  download(from, std::as_writable_bytes(std::span(&value, 1)));
+  return value;
 }
 
 }  // namespace lathe

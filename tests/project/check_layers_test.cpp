@@ -47,7 +47,7 @@ TEST_F(CheckLayers, RejectsCudaHeadersOutsideTheirFiles) {
   EXPECT_FALSE(accepts("lathe/ops/matmul.cpp", "<cublasLt.h>"));
   EXPECT_FALSE(accepts("lathe/tensor/tensor.h", "<cuda_runtime.h>"));
   EXPECT_TRUE(accepts("lathe/ops/matmul.cu", "<cublasLt.h>"));
-  EXPECT_TRUE(accepts("lathe/tensor/cuda_runtime.cpp", "<cuda_runtime.h>"));
+  EXPECT_TRUE(accepts("lathe/tensor/launch.cuh", "<cuda_runtime.h>"));
   EXPECT_TRUE(accepts("lathe/comm/nccl.cpp", "<nccl.h>"));
 }
 
