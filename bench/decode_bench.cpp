@@ -18,8 +18,8 @@
 #include "lathe/base/numbers.h"
 #include "lathe/base/threads.h"
 #include "lathe/infer/decoder.h"
-#include "lathe/infer/prepare_model.h"
 #include "lathe/models/family.h"
+#include "lathe/nn/prepare.h"
 #include "lathe/ops/attention.h"
 #include "lathe/tensor/random.h"
 
@@ -126,7 +126,7 @@ struct Bench {
   ModelConfig config = gpt2_124m();
   DecoderLimits limits{.sequences = 1, .length = int64_t(kPrompt + kTokens), .step_tokens = int64_t(kPrompt)};
   InferencePlan plan = plan_inference(config, DType::bf16, limits);
-  Runtime runtime{{}, plan.capacity() + (int64_t{768} << 20)};  // with room for the oracle and for plain reading
+  Runtime runtime{{}, plan.capacity + (int64_t{768} << 20)};  // with room for the oracle and for plain reading
   std::unique_ptr<Model> model = make_model(config);
   std::unique_ptr<Decoder> decoder;
 

@@ -14,10 +14,10 @@
 #include "lathe/base/numbers.h"
 #include "lathe/base/utf8.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/model_argument.h"
+#include "lathe/files/load_model.h"
 #include "lathe/infer/generator.h"
 #include "lathe/infer/model_directory.h"
-#include "lathe/train/manifest.h"
-#include "lathe/train/run_directory.h"
 
 namespace lathe::cli {
 namespace {
@@ -60,37 +60,6 @@ std::string unescaped(const std::string& written) {
   return out;
 }
 
-/// The newest checkpoint that is whole.
-std::string newest_checkpoint(const std::string& run, std::vector<int64_t> steps) {
-  for (; !steps.empty(); steps.pop_back()) {
-    std::string directory = checkpoint_directory(run, steps.back());
-    try {
-      verify_manifest(directory);
-      return directory;
-    } catch (const Error& error) {
-      log_warning(error.what(), steps.size() > 1 ? "; the checkpoint before it is used" : "");
-    }
-  }
-  throw Error(text(run, ": no checkpoint of this run is intact"));
-}
-
-/// Where the model lies that `path`, a run or a model's directory, means.
-std::string model_directory(const std::string& path, std::optional<int64_t> step) {
-  std::vector<int64_t> steps = checkpoint_steps(path);
-  if (step) {
-    require(std::find(steps.begin(), steps.end(), *step) != steps.end(), path, " has no checkpoint of step ", *step,
-            steps.empty() ? "; it is no run" : text("; its steps are from ", steps.front(), " to ", steps.back()));
-    verify_manifest(checkpoint_directory(path, *step));
-    return checkpoint_directory(path, *step);
-  }
-  if (steps.empty()) {
-    require(!std::filesystem::exists(path + "/job.toml") || std::filesystem::exists(path + "/config.json"), path,
-            " is a run without a checkpoint yet; `lathe train --resume ", path, "` makes one");
-    return path;
-  }
-  return newest_checkpoint(path, steps);
-}
-
 void read_prompts(const std::string& path, std::vector<std::string>& prompts) {
   bool objects = path.find(".jsonl") != std::string::npos;
   LineReader lines(path);
@@ -108,7 +77,7 @@ void read_prompts(const std::string& path, std::vector<std::string>& prompts) {
 }
 
 DType dtype_of(const std::string& name) {
-  if (name == "auto") return default_dtype();
+  if (name == "auto") return default_compute();
   return name == "bf16" ? DType::bf16 : DType::f32;
 }
 
@@ -165,7 +134,7 @@ void log_speed(const std::vector<Generated>& results, const InferencePlan& plan,
   for (const Generated& result : results) written += int64_t(result.tokens.size());
   log_info(format_count(written), " tokens in ", format_duration(seconds), ", ",
            format_fixed(double(written) / seconds, 1), " tokens/s, ", name_of(dtype), ", memory ",
-           format_bytes(plan.capacity()));
+           format_bytes(plan.capacity));
 }
 
 int generate(Options& options) {
@@ -182,8 +151,8 @@ int generate(Options& options) {
   require_fits(plan, limits, dtype, host_memory_budget());
 
   InterruptGuard guard;
-  Runtime runtime({}, plan.capacity());
-  std::unique_ptr<Model> model = directory.load(dtype);
+  Runtime runtime({}, plan.capacity);
+  std::unique_ptr<Model> model = load_model(directory.files, directory.config, dtype);
   Decoder decoder(*model, directory.config, dtype, limits);
   Generator generator(decoder, directory.tokenizer, directory.end_tokens, options.generation);
   Output output(options, ids);

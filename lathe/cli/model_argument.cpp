@@ -4,6 +4,8 @@
 #include <filesystem>
 
 #include "lathe/base/error.h"
+#include "lathe/base/log.h"
+#include "lathe/train/manifest.h"
 #include "lathe/train/run_directory.h"
 
 namespace lathe::cli {
@@ -17,6 +19,19 @@ std::string listed(const std::vector<int64_t>& steps) {
   return all;
 }
 
+std::string newest_intact(const std::string& run, std::vector<int64_t> steps) {
+  for (; !steps.empty(); steps.pop_back()) {
+    std::string directory = checkpoint_directory(run, steps.back());
+    try {
+      verify_manifest(directory);
+      return directory;
+    } catch (const Error& error) {
+      log_warning(error.what(), steps.size() > 1 ? "; the checkpoint before it is used" : "");
+    }
+  }
+  throw Error(text(run, ": no checkpoint of this run is intact"));
+}
+
 }  // namespace
 
 std::string model_directory(const std::string& run_or_model, std::optional<int64_t> step) {
@@ -25,9 +40,10 @@ std::string model_directory(const std::string& run_or_model, std::optional<int64
   if (step) {
     require(std::count(steps.begin(), steps.end(), *step) > 0, run_or_model, " has no checkpoint of step ", *step,
             steps.empty() ? std::string("; it is no run with checkpoints") : "; there are those of " + listed(steps));
+    verify_manifest(checkpoint_directory(run_or_model, *step));
     return checkpoint_directory(run_or_model, *step);
   }
-  if (!steps.empty()) return checkpoint_directory(run_or_model, steps.back());
+  if (!steps.empty()) return newest_intact(run_or_model, steps);
   require(!fs::exists(fs::path(run_or_model) / "job.toml") || fs::exists(fs::path(run_or_model) / "config.json"),
           run_or_model, ": this run has no checkpoint yet; training writes one every save.every steps and at its end");
   require(fs::exists(fs::path(run_or_model) / "config.json"), run_or_model,

@@ -111,18 +111,18 @@ PerplexityMeter::PerplexityMeter(const std::string& model_directory, const Model
   check(options.windows, config);
   {
     Runtime meta(Device().as_meta(), Runtime::kUnbounded);
-    std::unique_ptr<Model> model = load_model(model_directory, config, options.compute);
+    std::unique_ptr<Model> model = load_model(TensorFiles(model_directory), config, options.compute);
     Scorer scorer(options.windows, config.vocab_size);
-    memory_ = meta.arena.use().reserved;
+    const int64_t loaded = meta.arena.use().reserved;
     const WindowBatch blank = blank_batch(options.windows);
     scorer.load(blank);
     pass_ = rehearse([&] { model->forward(scorer); });
-    memory_ += pass_.placement.reserved;
+    memory_ = std::max(loaded, meta.arena.kept_end() + pass_.placement.reserved);
   }
   require(memory_ <= options.memory, "scoring needs ", format_bytes(memory_), " but ", format_bytes(options.memory),
           " are available here; try a smaller --batch or --window\n", table_of(pass_.at_peak));
   runtime_ = std::make_unique<Runtime>(Device(), memory_);
-  model_ = load_model(model_directory, config, options.compute);
+  model_ = load_model(TensorFiles(model_directory), config, options.compute);
   scorer_ = std::make_unique<Scorer>(options.windows, config.vocab_size);
 }
 

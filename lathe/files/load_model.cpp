@@ -1,16 +1,15 @@
 #include "lathe/files/load_model.h"
 
 #include "lathe/base/isa.h"
-#include "lathe/files/tensor_files.h"
 #include "lathe/models/family.h"
+#include "lathe/nn/prepare.h"
 
 namespace lathe {
 
-std::unique_ptr<Model> load_model(const std::string& directory, const ModelConfig& config, DType compute) {
+std::unique_ptr<Model> load_model(const TensorFiles& files, const ModelConfig& config, DType compute) {
   std::unique_ptr<Model> model = make_model(config);
-  Inventory inventory = model->inventory();
-  for (Parameter* parameter : inventory.parameters) parameter->materialize(compute);
-  load_tensors(inventory, TensorFiles(directory), family_named(config.model_type).tensor_prefix);
+  const std::string& prefix = family_named(config.model_type).tensor_prefix;
+  prepare_for_use(*model, compute, [&](const Inventory& some) { load_tensors(some, files, prefix); });
   return model;
 }
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "lathe/base/numbers.h"
-#include "lathe/infer/prepare_model.h"
 #include "lathe/models/family.h"
+#include "lathe/nn/prepare.h"
 #include "lathe/tensor/tape.h"
 
 namespace lathe {
@@ -49,21 +49,22 @@ InferencePlan plan_inference(const ModelConfig& config, DType dtype, const Decod
   plan.persistent = runtime.arena.use().reserved;
   plan.by_purpose = runtime.arena.use().live_by_purpose;
   plan.step = rehearse([&] { decoder.largest_step(); });
+  plan.capacity = std::max(plan.persistent, runtime.arena.kept_end() + plan.step.placement.reserved);
   return plan;
 }
 
 std::string memory_table(const InferencePlan& plan) {
-  return text("memory ", format_bytes(plan.capacity()), ", at its peak:\n", table_of(plan.step.at_peak));
+  return text("memory ", format_bytes(plan.capacity), ", at its peak:\n", table_of(plan.step.at_peak));
 }
 
 void require_fits(const InferencePlan& plan, const DecoderLimits& limits, DType dtype, int64_t budget) {
-  if (plan.capacity() <= budget) return;
+  if (plan.capacity <= budget) return;
   std::string way_out = "a shorter --max-tokens";
   if (dtype == DType::f32)
     way_out = "--dtype bf16";
   else if (limits.sequences > 1)
     way_out = text("a --batch below ", limits.sequences);
-  throw Error(text("generating needs ", format_bytes(plan.capacity()), " but ", format_bytes(budget),
+  throw Error(text("generating needs ", format_bytes(plan.capacity), " but ", format_bytes(budget),
                    " are available here; try ", way_out, "\n", memory_table(plan)));
 }
 

@@ -45,8 +45,7 @@ struct InferencePlan {
   int64_t persistent = 0;       ///< bytes of the arena that are taken before the first step
   BytesByPurpose by_purpose{};  ///< the same, split
   Rehearsal step;
-
-  int64_t capacity() const { return persistent + step.placement.reserved; }
+  int64_t capacity = 0;  ///< bytes of the arena in all
 };
 
 /// Rehearses the use of a model as `device` would run it, without taking memory.

@@ -5,11 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
-#include "lathe/base/isa.h"
 #include "lathe/base/json.h"
 #include "lathe/files/model_config.h"
-#include "lathe/infer/prepare_model.h"
-#include "lathe/models/family.h"
 
 namespace lathe {
 namespace {
@@ -27,12 +24,6 @@ void add_generation_config(const std::string& path, std::vector<TokenId>& ids) {
   if (found == json.end()) return;
   for (const nlohmann::json& id : found->is_array() ? *found : nlohmann::json::array({*found}))
     if (id.is_number_integer()) add(ids, id.get<int64_t>());
-}
-
-const std::string& existing(const std::string& path) {
-  require(fs::is_directory(path), path, fs::exists(path) ? " is no directory" : ": there is no such directory",
-          "; name a run, or a directory with config.json, model.safetensors and tokenizer.json");
-  return path;
 }
 
 }  // namespace
@@ -61,7 +52,7 @@ std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const ModelConfig& c
 }
 
 ModelDirectory::ModelDirectory(const std::string& path)
-    : config(read_model_config(existing(path))),
+    : config(read_model_config(path)),
       files(path),
       tokenizer(Tokenizer::load(path)),
       end_tokens(lathe::end_tokens(tokenizer, config)) {
@@ -69,14 +60,5 @@ ModelDirectory::ModelDirectory(const std::string& path)
           " tokens but the model knows ", config.vocab_size, "; they do not belong together");
   add_generation_config(path + "/generation_config.json", end_tokens);
 }
-
-std::unique_ptr<Model> ModelDirectory::load(DType dtype) const {
-  std::unique_ptr<Model> model = make_model(config);
-  const std::string& prefix = family_named(config.model_type).tensor_prefix;
-  prepare_for_use(*model, dtype, [&](const Inventory& some) { load_tensors(some, files, prefix); });
-  return model;
-}
-
-DType default_dtype() { return isa() == Isa::avx512 ? DType::bf16 : DType::f32; }
 
 }  // namespace lathe

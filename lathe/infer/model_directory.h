@@ -26,12 +26,6 @@ struct ModelDirectory {
   TensorFiles files;
   Tokenizer tokenizer;
   std::vector<TokenId> end_tokens;  ///< those of generation_config.json too
-
-  /// The model on the current Runtime, prepared for use. Throws Error where the files do not hold what it needs.
-  std::unique_ptr<Model> load(DType dtype) const;
 };
-
-/// bf16 where this processor multiplies it at speed, else f32.
-DType default_dtype();
 
 }  // namespace lathe

@@ -84,7 +84,8 @@ class Arena {
   std::byte* base() const { return base_; }  ///< null on meta devices
   int64_t capacity() const { return capacity_; }
   const MemoryUse& use() const { return use_; }
-  void forget_peak();  ///< `peak` and `at_peak` start again from what is live
+  int64_t kept_end() const;  ///< where live bytes end and an episode would begin
+  void forget_peak();        ///< `peak` and `at_peak` start again from what is live
 
  private:
   Device device_;
@@ -105,7 +106,6 @@ class Arena {
   void remove_free(int64_t offset, int64_t bytes);
   int64_t best_fit(int64_t bytes);
   int64_t rehearsed(int64_t bytes);
-  int64_t kept_end() const;
   void give_back(int64_t offset, int64_t bytes);
   [[noreturn]] void out_of_memory(int64_t bytes) const;
 };

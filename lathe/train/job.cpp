@@ -40,7 +40,10 @@ static void describe(Section& section, TokenizerSettings& t) {
 static void describe(Section& section, CorpusSettings& c) {
   section.field("path", c.path, "directory of token shards that `lathe data prepare` writes").not_empty();
   section.field("weight", c.weight, "share of the rows; 0 for all corpora: by their sizes").at_least(0);
-  section.field("text", c.text, "files, directories or globs that it is prepared from");
+  section.field("text", c.text, "files, directories or globs that it is prepared from when it is not there");
+  section.field("text_field", c.text_field, "JSON field or table column that holds the text");
+  section.field("document_separator", c.document_separator, "cuts a txt file into documents; empty: a file is one");
+  section.field("held_out", c.held_out, "share of the text that is kept for evaluation").at_least(0).below(1);
 }
 
 static void describe(Section& section, DataSettings& d) {

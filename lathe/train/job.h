@@ -23,7 +23,10 @@ struct TokenizerSettings {
 struct CorpusSettings {
   std::string path;               ///< a directory that `lathe data prepare` wrote, or writes
   double weight = 0;              ///< share of the rows; 0 for all corpora: by their sizes
-  std::vector<std::string> text;  ///< what it is prepared from: files, directories, globs
+  std::vector<std::string> text;  ///< what it is prepared from when it is not there: files, directories, globs
+  std::string text_field = "text";
+  std::string document_separator;
+  double held_out = 0.01;  ///< share of the text that is not trained on
 };
 
 struct DataSettings {

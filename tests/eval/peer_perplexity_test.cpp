@@ -80,7 +80,7 @@ void expect_equal_scores(const std::string& model, const std::string& text, cons
 void expect_equal_logits(const std::string& model_directory, const json& expected) {
   Runtime runtime({}, int64_t{64} << 20);
   ModelConfig config = read_model_config(model_directory);
-  auto model = load_model(model_directory, config, DType::f32);
+  auto model = load_model(TensorFiles(model_directory), config, DType::f32);
   std::vector<int32_t> ids = expected["ids"].get<std::vector<int32_t>>();
   WholePass pass(ids, {0, int32_t(ids.size())});
   std::vector<float> logits = values_of(model->forward(pass)), theirs = expected["logits"].get<std::vector<float>>();

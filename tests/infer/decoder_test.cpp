@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "lathe/infer/prepare_model.h"
 #include "lathe/models/family.h"
+#include "lathe/nn/prepare.h"
 #include "lathe/tensor/sum.h"
 #include "tests/infer/infer_support.h"
 
@@ -19,7 +19,7 @@ TEST_P(EveryPlan, HoldsToTheByteInAnyStep) {
   ModelConfig config = tiny_config(kind);
   DecoderLimits limits{.sequences = 3, .length = 40, .step_tokens = 60};
   InferencePlan plan = plan_inference(config, dtype, limits);
-  Runtime runtime({}, plan.capacity());
+  Runtime runtime({}, plan.capacity);
   std::unique_ptr<Model> model = make_model(config);
   prepare_for_use(*model, dtype, [](const Inventory& some) {
     for (Parameter* parameter : some.parameters) fill(parameter->kept, 0.1f);
@@ -47,7 +47,7 @@ TEST_P(EveryPlan, HoldsToTheByteInAnyStep) {
         EXPECT_EQ(logits.shape(), (Shape{int64_t(feeds.size()), config.vocab_size}));
       });
     });
-  EXPECT_LE(runtime.arena.use().reserved, plan.capacity());
+  EXPECT_EQ(runtime.arena.use().reserved, plan.capacity);
 }
 
 INSTANTIATE_TEST_SUITE_P(Decoder, EveryPlan,
@@ -86,8 +86,8 @@ TEST(Decoder, GivesTheLogitsOfTheForwardPassAfterAnyChunks) {
 TEST(Decoder, RefusesWhatDoesNotFitWithTheTable) {
   DecoderLimits limits{.sequences = 4, .length = 64, .step_tokens = 64};
   InferencePlan plan = plan_inference(tiny_config("gpt2"), DType::bf16, limits);
-  EXPECT_EQ(error_of([&] { require_fits(plan, limits, DType::bf16, plan.capacity()); }), "");
-  std::string message = error_of([&] { require_fits(plan, limits, DType::bf16, plan.capacity() - 1); });
+  EXPECT_EQ(error_of([&] { require_fits(plan, limits, DType::bf16, plan.capacity); }), "");
+  std::string message = error_of([&] { require_fits(plan, limits, DType::bf16, plan.capacity - 1); });
   for (const char* part : {"generating needs ", "try a --batch below 4", "weights", "kv_cache", "activations"})
     EXPECT_NE(message.find(part), std::string::npos) << message;
 }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "lathe/infer/prepare_model.h"
 #include "lathe/models/family.h"
+#include "lathe/nn/prepare.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tokenize/trainer.h"
 #include "tests/support/whole_pass.h"

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "lathe/files/load_model.h"
 #include "lathe/infer/model_directory.h"
 #include "tests/infer/infer_support.h"
 #include "tests/support/program.h"
@@ -52,8 +53,8 @@ TEST_P(PeerGeneration, IsGreedilyThatOfTransformers) {
   ModelDirectory directory(folder.string());
   DecoderLimits limits = limits_for(prompts, 30, directory.config.max_position_embeddings, 3);
   InferencePlan plan = plan_inference(directory.config, DType::f32, limits);
-  Runtime runtime({}, plan.capacity());
-  std::unique_ptr<Model> model = directory.load(DType::f32);
+  Runtime runtime({}, plan.capacity);
+  std::unique_ptr<Model> model = load_model(directory.files, directory.config, DType::f32);
   GenerationOptions options = greedy(30);
   options.sampling.repetition_penalty = penalty;
   GenerationHooks hooks{.run_step = [&](const std::function<void()>& step) { replay(plan.step.placement, step); }};

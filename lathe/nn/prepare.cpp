@@ -1,4 +1,4 @@
-#include "lathe/infer/prepare_model.h"
+#include "lathe/nn/prepare.h"
 
 #include <algorithm>
 
