@@ -44,7 +44,7 @@ const OpOptions kParallel = {.dtypes = {DType::bf16}, .samples = 0};
 
 using Op = std::function<Tensor(std::span<const Tensor> inputs)>;
 
-/// Runs `op` and its backward pass, and checks for each dtype (DESIGN 5):
+/// Runs `op` and its backward pass, and checks for each dtype:
 ///   gradients against central differences (f32), or against those of f32 (others);
 ///   avx2 and avx512 against plain, where this processor has them;
 ///   meta against cpu: allocations (size, order, purpose, lifetime), peak, kernels, FLOPs and bytes equal;
