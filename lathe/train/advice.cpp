@@ -182,7 +182,7 @@ Advised advise(const JobSettings& job, const TrainingPlan& plan, const SampleHoo
 
 std::string advice_text(const Advised& advised) {
   if (const auto& advice = advised.fitting)
-    return text("It fits, in ", format_bytes(advice->bytes), ", with\n  ", advice->options(), "\nat an estimated ",
+    return text("It would fit, in ", format_bytes(advice->bytes), ", with\n  ", advice->options(), "\nat an estimated ",
                 format_fixed(advice->slowdown, 2), " times the time a step.");
   return text("No setting of micro_batch, sequence_length, dtype, checkpoint and loss_rows makes it fit: the least is ",
               format_bytes(advised.least.bytes), ", with\n  ", advised.least.options(),
