@@ -175,7 +175,7 @@ std::function<int()> declare_data(CLI::App& app) {
   return [=] { return preparing->parsed() ? run_prepare(*prepare) : run_show(*show); };
 }
 
-const bool provided = provide_command({"data", "prepare text for training, look at prepared data", declare_data});
+const bool provided = provide_command({"data", "Prepare text for training, look at prepared data", declare_data});
 
 }  // namespace
 }  // namespace lathe::cli

@@ -193,11 +193,11 @@ void declare_perplexity(CLI::App& app, Arguments& arguments) {
 std::function<int()> declare(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   app.require_subcommand(1);
-  declare_perplexity(*app.add_subcommand("perplexity", "how well a model predicts texts"), *arguments);
+  declare_perplexity(*app.add_subcommand("perplexity", "How well a model predicts texts"), *arguments);
   return [=] { return run_perplexity(*arguments); };
 }
 
-const bool provided = provide_command({"evaluate", "measure a model", declare});
+const bool provided = provide_command({"evaluate", "Measure a model", declare});
 
 }  // namespace
 }  // namespace lathe::cli

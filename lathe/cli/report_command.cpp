@@ -43,7 +43,7 @@ std::function<int()> declare(CLI::App& app) {
   return [=] { return report(*arguments); };
 }
 
-const bool provided = provide_command({"report", "show a run as a page with curves", declare});
+const bool provided = provide_command({"report", "Show a run as a page with curves", declare});
 
 }  // namespace
 }  // namespace lathe::cli

@@ -5,6 +5,7 @@
 #include "lathe/base/settings.h"
 #include "lathe/cli/command.h"
 #include "lathe/cli/training_samples.h"
+#include "lathe/train/prepare_corpora.h"
 #include "lathe/train/training_run.h"
 
 namespace lathe::cli {
@@ -26,6 +27,7 @@ int train(Options& options) {
   require(options.training.resume || !options.job.empty(), "name a job file, or a run to --resume");
   JobSettings job = options.training.resume ? read_run_job(options.resume, options.overrides)
                                             : read_job(options.job, options.overrides);
+  prepare_missing_corpora(job);
   InterruptGuard guard;
   TrainingOutcome outcome = run_training(job, options.training, {training_samples(job)});
   return outcome.interrupted ? interrupt_status() : 0;

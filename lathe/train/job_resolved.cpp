@@ -20,10 +20,10 @@ void require_consistent(const JobSettings& job) {
   require(job.schedule.warmup_steps + job.schedule.cooldown_steps <= t.steps, "schedule.warmup_steps ",
           job.schedule.warmup_steps, " and schedule.cooldown_steps ", job.schedule.cooldown_steps,
           " together are above training.steps ", t.steps);
-  const int64_t most = int64_t{1} << 31;
+  const int64_t most = int64_t{1} << 24;
   require(t.micro_batch < most && t.sequence_length < most && job.tokens_per_micro_batch() < most,
           "training.micro_batch ", t.micro_batch, " x training.sequence_length ", t.sequence_length,
-          " is above 2^31 tokens in one pass; raise training.accumulation instead");
+          " is 2^24 tokens or more in one pass; raise training.accumulation instead");
   require(job.model.bos_token_id < job.model.vocab_size && job.model.eos_token_id < job.model.vocab_size,
           "model.bos_token_id ", job.model.bos_token_id, " and model.eos_token_id ", job.model.eos_token_id,
           " must be below model.vocab_size ", job.model.vocab_size);

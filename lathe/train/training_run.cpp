@@ -12,7 +12,6 @@
 #include "lathe/base/numbers.h"
 #include "lathe/train/corpora.h"
 #include "lathe/train/manifest.h"
-#include "lathe/train/prepare_corpora.h"
 #include "lathe/train/progress_line.h"
 #include "lathe/train/run_directory.h"
 #include "lathe/train/run_log.h"
@@ -215,7 +214,6 @@ TrainingOutcome run_training(const JobSettings& job, const TrainingOptions& opti
   const RunRehearsal& plan = all.run;
   log_info(plan_summary(job, all), memory_table(all));
   require_fits(job, all, hooks.sample);
-  prepare_missing_corpora(job);
   Corpora corpora(job);
   RunDirectory directory(job.run);
   require(options.resume || directory.steps().empty(), job.run, " holds a run that reached step ",
