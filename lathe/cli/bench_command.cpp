@@ -18,6 +18,11 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr const char* kHelp = R"(
+Examples:
+  lathe bench
+  lathe bench jobs/demo.toml --set training.dtype=f32 --json)";
+
 struct Options {
   std::string job;
   std::vector<std::string> overrides;
@@ -135,6 +140,7 @@ std::function<int()> declare(CLI::App& app) {
       ->take_all()
       ->needs(job);
   app.add_flag("--json", options->json, "print the numbers as JSON");
+  app.footer(kHelp);
   return [options] { return bench(*options); };
 }
 

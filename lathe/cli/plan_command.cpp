@@ -14,6 +14,12 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr const char* kHelp = R"(
+Examples:
+  lathe plan jobs/demo.toml
+  lathe plan jobs/llama-70b.toml --budget 80GiB
+  lathe plan jobs/gpt2-124m.toml --set training.micro_batch=4 --set training.checkpoint=block --json)";
+
 struct Options {
   std::string job, budget;
   std::vector<std::string> overrides;
@@ -94,6 +100,7 @@ std::function<int()> declare(CLI::App& app) {
                  "memory that the run may take, as 8GiB; what is available here by default")
       ->type_name("BYTES");
   app.add_flag("--json", options->json, "print the plan as JSON");
+  app.footer(kHelp);
   return [options] { return show_plan(*options); };
 }
 

@@ -11,6 +11,15 @@
 namespace lathe::cli {
 namespace {
 
+constexpr const char* kHelp = R"(
+Examples:
+  lathe train jobs/demo.toml
+  lathe train jobs/tiny-10m.toml --set optimizer.learning_rate=3e-4 --set training.dtype=f32
+  lathe train jobs/tiny-10m.toml --set 'data.corpus=[{path="shards/books", text=["books/"]}]'
+  lathe train --resume runs/tiny-10m
+
+A corpus that is not there yet is prepared from the text its job names. Ctrl-C saves and stops.)";
+
 struct Options {
   std::string job, resume;
   std::vector<std::string> overrides;
@@ -41,6 +50,7 @@ std::function<int()> declare(CLI::App& app) {
   app.add_flag("--use-previous", options->training.use_previous,
                "when the newest checkpoint is damaged, go on from the one before");
   app.add_flag("--list", options->list, "print all fields of a job with their defaults, and stop");
+  app.footer(kHelp);
   return [options] { return train(*options); };
 }
 

@@ -35,7 +35,9 @@ inline void narrow(float value, BF16& to) {
   uint32_t bits = bits_of(value), rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   to.bits = uint16_t(value == value ? rounded : (bits >> 16) | 64u);
 }
-inline void narrow(float value, F16& to) { to.bits = _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
+inline void narrow(float value, F16& to) {
+  to.bits = uint16_t(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(value), _MM_FROUND_TO_NEAREST_INT)));
+}
 
 /// Within 2 units in the last place; 0 below -87.3, where it would be subnormal. (Cody & Waite's reduction, a
 /// polynomial of degree 6.)

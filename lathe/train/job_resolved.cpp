@@ -44,7 +44,10 @@ JobSettings resolved(JobSettings job) {
   if (t.tokens > 0) t.steps = (t.tokens + job.tokens_per_step() - 1) / job.tokens_per_step();
   job.run = absolute(job.run);
   job.tokenizer.path = absolute(job.tokenizer.path);
-  for (CorpusSettings& corpus : job.data.corpora) corpus.path = absolute(corpus.path);
+  for (CorpusSettings& corpus : job.data.corpora) {
+    corpus.path = absolute(corpus.path);
+    for (std::string& text : corpus.text) text = absolute(text);
+  }
   require_consistent(job);
   return job;
 }

@@ -212,7 +212,7 @@ void require_disk_space(const JobSettings& job, const RunDirectory& directory, i
 TrainingOutcome run_training(const JobSettings& job, const TrainingOptions& options, const TrainingHooks& hooks) {
   TrainingPlan all = plan_training(job, host_memory_budget(), hooks.sample);
   const RunRehearsal& plan = all.run;
-  log_info(plan_summary(job, all), memory_table(all));
+  log_info(plan_summary(job, all), '\n', memory_table(all));
   require_fits(job, all, hooks.sample);
   Corpora corpora(job);
   RunDirectory directory(job.run);
