@@ -17,7 +17,7 @@ struct StepReport {
   double loss = 0, learning_rate = 0, gradient_norm = 0;
   double seconds = 0;  ///< of the step itself
   double tokens_per_second = 0;
-  double flop_use = 0;   ///< of the machine's measured matmul rate; 0: unknown
+  double flop_use = 0;   ///< of the machine's peak in registers (plan/ceilings.h); 0: unknown
   int64_t tokens = 0;    ///< trained on so far
   std::string left_out;  ///< why the update was left out; empty: it was not
 };
