@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +9,20 @@
 #include "lathe/tensor/device.h"
 
 namespace lathe {
+
+/// Work that was captured once and is launched as a whole (a CUDA graph), with pinned host memory for what it uploads.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+};
+
+/// Bytes of a device as they were at one point of its work, on their way to pinned host memory.
+class Download {
+ public:
+  virtual ~Download() = default;
+  /// Waits until they are here. Throws Error when work before them failed.
+  virtual Bytes wait() = 0;
+};
 
 /// A GPU as one Runtime drives it: its memory, and one stream of work in order. A CPU has none. One thread uses it.
 class Accelerator {
@@ -20,8 +35,20 @@ class Accelerator {
 
   /// In order with the kernels launched so far. `from` may be reused at return.
   virtual void upload(Bytes from, std::byte* to) = 0;
-  /// The same; `to` is filled at return.
+  /// The same; `to` is filled at return. Throws InternalError within a graph.
   virtual void download(const std::byte* from, std::span<std::byte> to) = 0;
+  /// The same for at most 4096 bytes, without waiting. Must not outlive the accelerator.
+  virtual std::unique_ptr<Download> download_later(const std::byte* from, int64_t bytes) = 0;
+
+  /// Pinned host bytes that uploads so far would take in a graph.
+  virtual int64_t staged_bytes() const = 0;
+  /// `work`, which uploads at most `staged_bytes`, as a graph. It is not run yet.
+  virtual std::unique_ptr<Graph> capture(int64_t staged_bytes, const std::function<void()>& work) = 0;
+  /// Runs `graph`, once more with what `work` uploads when it is given: its kernels are not launched one by one. Waits
+  /// only for the last launch of this graph. Throws InternalError when `work` calls other kernels than were captured.
+  virtual void launch(Graph& graph, const std::function<void()>& work = nullptr) = 0;
+  /// Told of each kernel that writes to `written`; false when a graph that is launched again holds it already.
+  virtual bool admits(const void* kernel, const void* written) = 0;
 
   /// Waits for all work so far. Throws Error when some of it failed.
   virtual void synchronize() = 0;

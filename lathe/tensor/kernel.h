@@ -42,18 +42,21 @@ class Kernel<void(Args...)> {
   bool has_cuda() const { return cuda_ != nullptr; }
 
   void operator()(Work work, std::type_identity_t<Args>... args) const {
-    Runtime& runtime = runtime_of(args...);
-    ++runtime.totals.kernels;
-    runtime.totals.flops += work.flops;
-    runtime.totals.bytes_moved += work.bytes;
+    const Tensor* written = first_written(args...);
+    Runtime& runtime = written ? written->storage().runtime() : Runtime::current();
+    runtime.count(work);
     if (runtime.device.meta) {
       if (runtime.on_kernel) runtime.on_kernel(name_, work, 0);
       return;
     }
     Function function = find(runtime.device);
+    Accelerator* accelerator = runtime.accelerator.get();
+    if (accelerator && !accelerator->admits(this, written ? written->data<std::byte>() : nullptr)) return;
     if (!runtime.on_kernel) return function(args...);
+    if (accelerator) accelerator->synchronize();
     auto start = std::chrono::steady_clock::now();
     function(args...);
+    if (accelerator) accelerator->synchronize();
     runtime.on_kernel(name_, work, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
 
@@ -70,15 +73,15 @@ class Kernel<void(Args...)> {
     throw InternalError(text(name_, " has no kernel for ", device.name()));
   }
 
-  static Runtime& runtime_of(Args... args) {
-    Runtime* found = nullptr;
+  static const Tensor* first_written(const std::type_identity_t<Args>&... args) {
+    const Tensor* found = nullptr;
     (note<Args>(args, found), ...);
-    return found ? *found : Runtime::current();
+    return found;
   }
   template <class Arg, class T>
-  static void note(const T& arg, Runtime*& found) {
+  static void note(const T& arg, const Tensor*& found) {
     if constexpr (std::is_same_v<Arg, Tensor&>) {
-      if (!found && arg) found = &arg.storage().runtime();
+      if (!found && arg) found = &arg;
     }
   }
 };

@@ -27,6 +27,12 @@ Runtime& Runtime::current() {
   return *current_runtime;
 }
 
+void Runtime::count(Work work) {
+  ++totals.kernels;
+  totals.flops += work.flops;
+  totals.bytes_moved += work.bytes;
+}
+
 void begin_phase(std::string_view phase) {
   Runtime& runtime = Runtime::current();
   if (runtime.on_phase) runtime.on_phase(phase);

@@ -38,6 +38,9 @@ class Runtime {
   Runtime(const Runtime&) = delete;
   static Runtime& current();
 
+  /// Adds a kernel's work to the totals.
+  void count(Work work);
+
   const Device device;
   const std::unique_ptr<Accelerator> accelerator;  ///< null on a CPU and on meta devices
   Arena arena;

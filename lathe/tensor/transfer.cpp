@@ -14,7 +14,11 @@ const bool provided = upload_kernel.provide(Isa::plain, upload_cpu);
 void upload(Bytes from, Tensor& to) {
   if (int64_t(from.size()) != to.bytes())
     throw InternalError(text("an upload of ", from.size(), " bytes to a tensor of ", to.bytes()));
-  upload_kernel({0, 2 * to.bytes()}, from, to);
+  Runtime& runtime = to.storage().runtime();
+  Work work{0, 2 * to.bytes()};
+  if (!runtime.accelerator) return upload_kernel(work, from, to);
+  runtime.count(work);
+  runtime.accelerator->upload(from, to.data<std::byte>());
 }
 
 void download(const Tensor& from, std::span<std::byte> to) {
