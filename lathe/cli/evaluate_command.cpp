@@ -7,15 +7,14 @@
 #include "lathe/base/error.h"
 #include "lathe/base/json.h"
 #include "lathe/base/log.h"
-#include "lathe/base/memory_info.h"
 #include "lathe/base/numbers.h"
 #include "lathe/base/progress.h"
 #include "lathe/cli/command.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/cli/reading_options.h"
 #include "lathe/eval/perplexity.h"
-#include "lathe/files/load_model.h"
 #include "lathe/files/model_config.h"
+#include "lathe/tensor/device_choice.h"
 #include "lathe/train/training_run.h"
 
 namespace lathe::cli {
@@ -44,7 +43,7 @@ struct Arguments {
   std::optional<int64_t> step;
   bool held_out = false, json = false, separate = false;
   int64_t window = 0, stride = 0, batch = 0;
-  std::string dtype = "auto", start_token;
+  std::string device = "auto", dtype = "auto", start_token;
   data::ReadOptions read;
 };
 
@@ -68,8 +67,8 @@ std::optional<int32_t> start_token(const Arguments& arguments, const ModelConfig
   return std::nullopt;
 }
 
-DType dtype_named(const std::string& name) {
-  if (name == "auto") return default_compute();
+DType dtype_named(const std::string& name, Device device) {
+  if (name == "auto") return default_compute(device);
   return name == "bf16" ? DType::bf16 : DType::f32;
 }
 
@@ -86,8 +85,9 @@ Subject subject_of(const Arguments& arguments) {
   windows.batch = arguments.batch > 0 ? arguments.batch : std::max<int64_t>(kBatchTokens / windows.window, 1);
   windows.separate = arguments.separate;
   windows.start = start_token(arguments, config, tokenizer);
-  options.compute = dtype_named(arguments.dtype);
-  options.memory = host_memory_budget();
+  options.device = choose_device(arguments.device);
+  options.compute = dtype_named(arguments.dtype, options.device);
+  options.memory = memory_budget(options.device);
   if (!windows.start)
     say_once("the model has no start token: the first token is not predicted, and its bytes do not count");
   return {directory, config, std::move(tokenizer), options};
@@ -182,6 +182,8 @@ void declare_perplexity(CLI::App& app, Arguments& arguments) {
   app.add_option("--batch", arguments.batch, "windows in a pass (default: 4096 tokens' worth)");
   app.add_flag("--separate", arguments.separate, "score each document by itself");
   app.add_option("--start-token", arguments.start_token, "predict the first token after this one, or 'none'");
+  app.add_option("--device", arguments.device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")
+      ->capture_default_str();
   app.add_option("--dtype", arguments.dtype, "auto (bf16 where the processor has it), f32 or bf16")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->type_name("WORD");

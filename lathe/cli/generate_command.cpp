@@ -10,7 +10,6 @@
 #include "lathe/base/interrupt.h"
 #include "lathe/base/line_reader.h"
 #include "lathe/base/log.h"
-#include "lathe/base/memory_info.h"
 #include "lathe/base/numbers.h"
 #include "lathe/base/utf8.h"
 #include "lathe/cli/command.h"
@@ -18,6 +17,7 @@
 #include "lathe/files/load_model.h"
 #include "lathe/infer/generator.h"
 #include "lathe/infer/model_directory.h"
+#include "lathe/tensor/device_choice.h"
 
 namespace lathe::cli {
 namespace {
@@ -38,7 +38,7 @@ prompt a line; one named .jsonl (or .jsonl.gz, .jsonl.zst) an object with "promp
 given as options, \n, \t and \\ mean what they do in C. One prompt's text does not depend on the others.)";
 
 struct Options {
-  std::string model, file, dtype = "auto";
+  std::string model, file, device = "auto", dtype = "auto";
   std::optional<int64_t> step;
   std::vector<std::string> prompts;
   GenerationOptions generation;
@@ -76,8 +76,8 @@ void read_prompts(const std::string& path, std::vector<std::string>& prompts) {
   require(!prompts.empty(), path, " holds no prompt");
 }
 
-DType dtype_of(const std::string& name) {
-  if (name == "auto") return default_compute();
+DType dtype_of(const std::string& name, Device device) {
+  if (name == "auto") return default_compute(device);
   return name == "bf16" ? DType::bf16 : DType::f32;
 }
 
@@ -144,14 +144,15 @@ int generate(Options& options) {
   require(!options.prompts.empty(), "give a --prompt, or a --file of prompts");
   std::vector<std::vector<TokenId>> ids;
   for (const std::string& prompt : options.prompts) ids.push_back(prompt_tokens(directory.tokenizer, prompt));
-  DType dtype = dtype_of(options.dtype);
+  Device device = choose_device(options.device);
+  DType dtype = dtype_of(options.dtype, device);
   DecoderLimits limits =
       limits_for(ids, options.generation.max_new_tokens, directory.config.max_position_embeddings, options.batch);
-  InferencePlan plan = plan_inference(directory.config, dtype, limits);
-  require_fits(plan, limits, dtype, host_memory_budget());
+  InferencePlan plan = plan_inference(directory.config, dtype, limits, device);
+  require_fits(plan, limits, dtype, memory_budget(device));
 
   InterruptGuard guard;
-  Runtime runtime({}, plan.capacity);
+  Runtime runtime(device, plan.capacity);
   std::unique_ptr<Model> model = load_model(directory.files, directory.config, dtype);
   Decoder decoder(*model, directory.config, dtype, limits);
   Generator generator(decoder, directory.tokenizer, directory.end_tokens, options.generation);
@@ -202,6 +203,8 @@ std::function<int()> declare(CLI::App& app) {
   app.add_option("--repetition-penalty", s.repetition_penalty, "above 1: avoid tokens that occurred")
       ->capture_default_str();
   app.add_option("--seed", s.seed, "of the random numbers")->capture_default_str();
+  app.add_option("--device", options->device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")
+      ->capture_default_str();
   app.add_option("--dtype", options->dtype, "of weights, cache and arithmetic; auto: bf16 where it is fast")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();

@@ -110,7 +110,7 @@ PerplexityMeter::PerplexityMeter(const std::string& model_directory, const Model
     : options_(options) {
   check(options.windows, config);
   {
-    Runtime meta(Device().as_meta(), Runtime::kUnbounded);
+    Runtime meta(options.device.as_meta(), Runtime::kUnbounded);
     std::unique_ptr<Model> model = load_model(TensorFiles(model_directory), config, options.compute);
     Scorer scorer(options.windows, config.vocab_size);
     const int64_t loaded = meta.arena.use().reserved;
@@ -121,7 +121,7 @@ PerplexityMeter::PerplexityMeter(const std::string& model_directory, const Model
   }
   require(memory_ <= options.memory, "scoring needs ", format_bytes(memory_), " but ", format_bytes(options.memory),
           " are available here; try a smaller --batch or --window\n", table_of(pass_.at_peak));
-  runtime_ = std::make_unique<Runtime>(Device(), memory_);
+  runtime_ = std::make_unique<Runtime>(options.device, memory_);
   model_ = load_model(TensorFiles(model_directory), config, options.compute);
   scorer_ = std::make_unique<Scorer>(options.windows, config.vocab_size);
 }

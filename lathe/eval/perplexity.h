@@ -34,8 +34,9 @@ class PerplexityMeter {
  public:
   struct Options {
     WindowOptions windows;
+    Device device;
     DType compute = DType::f32;
-    int64_t memory = 0;  ///< bytes that may be taken
+    int64_t memory = 0;  ///< bytes of the device that may be taken
   };
   /// Throws Error when the model cannot be read, a window is longer than it takes, or memory does not suffice.
   PerplexityMeter(const std::string& model_directory, const ModelConfig& config, const Options& options);

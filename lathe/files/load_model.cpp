@@ -1,6 +1,5 @@
 #include "lathe/files/load_model.h"
 
-#include "lathe/base/isa.h"
 #include "lathe/models/family.h"
 #include "lathe/nn/prepare.h"
 
@@ -12,7 +11,5 @@ std::unique_ptr<Model> load_model(const TensorFiles& files, const ModelConfig& c
   prepare_for_use(*model, compute, [&](const Inventory& some) { load_tensors(some, files, prefix); });
   return model;
 }
-
-DType default_compute() { return isa() == Isa::avx512 ? DType::bf16 : DType::f32; }
 
 }  // namespace lathe

@@ -13,7 +13,4 @@ namespace lathe {
 /// load_tensors does.
 std::unique_ptr<Model> load_model(const TensorFiles& files, const ModelConfig& config, DType compute);
 
-/// What to compute in where nothing is asked for: bf16 where the processor multiplies it, f32 elsewhere.
-DType default_compute();
-
 }  // namespace lathe

@@ -4,11 +4,13 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "lathe/base/durable_file.h"
 #include "lathe/base/error.h"
 #include "lathe/base/json.h"
+#include "lathe/tensor/host_bytes.h"
 
 namespace lathe {
 namespace {
@@ -69,6 +71,8 @@ void read_slice(const std::byte* from, const Slice& slice, To* to) {
 }
 
 void load(Stored& stored, const TensorFiles& files, const std::string& prefix) {
+  std::optional<HostBytes> host;
+  if (!stored.kept.is_meta()) host.emplace(stored.kept, HostBytes::Use::write);
   int64_t done = 0;
   for (const Slice& slice : stored.slices) {
     auto [file, entry] = files.find(slice.name, prefix);
@@ -78,14 +82,14 @@ void load(Stored& stored, const TensorFiles& files, const std::string& prefix) {
     require(is_floating(entry->dtype), file->path(), ": tensor \"", entry->name, "\" has type ", name_of(entry->dtype),
             "; the model needs f32, bf16 or f16");
     Bytes bytes = file->bytes(*entry);
-    if (!stored.kept.is_meta())
+    if (host)
       visit_floating(entry->dtype, [&]<class From>(Element<From>) {
-        visit_floating(stored.kept.dtype(), [&]<class To>(Element<To>) {
-          read_slice<From>(bytes.data(), slice, stored.kept.data<To>() + done);
-        });
+        visit_floating(stored.kept.dtype(),
+                       [&]<class To>(Element<To>) { read_slice<From>(bytes.data(), slice, host->data<To>() + done); });
       });
     done += slice.rows * slice.columns;
   }
+  if (host) host->store();
 }
 
 /// A slice and where its rows begin in its tensor.
@@ -101,11 +105,13 @@ void write_parts(const std::vector<Part>& parts, DType dtype, const std::functio
   std::vector<int64_t> shape = file_shape(any);
   int64_t rows = shape.size() == 1 ? 1 : shape[0], columns = shape.back();
   std::vector<std::byte> line(size_t(columns * size_of(dtype)));
+  std::vector<HostBytes> bytes;
+  for (const Part& part : parts) bytes.emplace_back(part.kept, HostBytes::Use::read);
   auto element_row = [&](int64_t row, auto* to, auto tag) {
     using From = typename decltype(tag)::type;
-    for (const Part& part : parts) {
-      const Slice& s = *part.slice;
-      const From* from = part.kept.template data<From>() + part.first;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const Slice& s = *parts[i].slice;
+      const From* from = bytes[i].template data<From>() + parts[i].first;
       if (s.vector)
         copy_elements(from, 1, to + s.first_row, s.rows);
       else if (!s.transposed && row >= s.first_row && row < s.first_row + s.rows)

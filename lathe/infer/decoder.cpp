@@ -15,16 +15,25 @@ Decoder::Decoder(Model& model, const ModelConfig& config, DType dtype, const Dec
       vocabulary_(config.vocab_size),
       cache_(config, dtype, limits.sequences, limits.length),
       inputs_(limits.step_tokens, limits.sequences),
-      pass_(inputs_, cache_) {
+      pass_(inputs_, cache_),
+      graphs_(1) {
   if (limits.step_tokens < limits.sequences || limits.sequences < 1 || limits.length < 1)
     throw InternalError(text("a decoder of ", limits.sequences, " sequences of ", limits.length, " tokens, ",
                              limits.step_tokens, " a step"));
 }
 
 void Decoder::step(std::span<const Feed> feeds, const std::function<void(const Tensor& logits)>& use) {
+  Tensor logits;
+  bool decoding = std::all_of(feeds.begin(), feeds.end(), [](const Feed& feed) { return feed.tokens.size() == 1; });
+  auto work = [&] { forward(feeds, logits); };
+  decoding ? graphs_.run(int64_t(feeds.size()), work) : work();
+  use(logits);
+}
+
+void Decoder::forward(std::span<const Feed> feeds, Tensor& logits) {
   Recording paused(nullptr);
   inputs_.load(feeds, cache_);
-  use(model_.forward(pass_));
+  logits = model_.forward(pass_);
 }
 
 void Decoder::largest_step() {

@@ -2,6 +2,7 @@
 
 #include "lathe/infer/cached_pass.h"
 #include "lathe/nn/module.h"
+#include "lathe/tensor/graphs.h"
 #include "lathe/tensor/rehearse.h"
 
 namespace lathe {
@@ -32,12 +33,15 @@ class Decoder {
   int64_t vocabulary() const { return vocabulary_; }
 
  private:
+  void forward(std::span<const Feed> feeds, Tensor& logits);
+
   Model& model_;
   DecoderLimits limits_;
   int64_t vocabulary_;
   KvCache cache_;
   StepInputs inputs_;
   CachedPass pass_;
+  Graphs graphs_;
 };
 
 /// What a meta run of a model in use showed.

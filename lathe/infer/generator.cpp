@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <list>
+#include <optional>
 
 #include "lathe/infer/stop_strings.h"
+#include "lathe/tensor/host_bytes.h"
 
 namespace lathe {
 namespace {
@@ -37,14 +39,29 @@ struct Sequence {
   Clock::time_point start = Clock::now();
 };
 
-std::span<const float> row_of(const Tensor& logits, int64_t row, int64_t vocabulary, std::vector<float>& floats) {
-  floats.resize(size_t(vocabulary));
-  visit_floating(logits.dtype(), [&]<class T>(Element<T>) {
-    const T* from = logits.data<T>() + row * logits.shape().columns();
-    std::copy(from, from + vocabulary, floats.begin());
-  });
-  return floats;
-}
+/// Logits where the host can read them; nothing on meta.
+class HostLogits {
+ public:
+  explicit HostLogits(const Tensor& logits) : dtype_(logits.dtype()), columns_(logits.shape().columns()) {
+    if (!logits.is_meta()) bytes_.emplace(logits, HostBytes::Use::read);
+  }
+  bool known() const { return bytes_.has_value(); }
+  /// The first `vocabulary` logits of a row. Valid until the next call.
+  std::span<const float> row(int64_t row, int64_t vocabulary) {
+    floats_.resize(size_t(vocabulary));
+    visit_floating(dtype_, [&]<class T>(Element<T>) {
+      const T* from = bytes_->data<T>() + row * columns_;
+      std::copy(from, from + vocabulary, floats_.begin());
+    });
+    return floats_;
+  }
+
+ private:
+  DType dtype_;
+  int64_t columns_;
+  std::optional<HostBytes> bytes_;
+  std::vector<float> floats_;
+};
 
 }  // namespace
 
@@ -86,7 +103,6 @@ class Generation {
   std::list<Sequence> running_;
   std::vector<int64_t> free_seats_;
   size_t next_ = 0;  ///< prompt
-  std::vector<float> logits_;
 
   void admit() {
     for (; next_ < prompts_.size() && !free_seats_.empty(); ++next_) {
@@ -107,7 +123,8 @@ class Generation {
       fed.push_back(&sequence);
     }
     auto episode = [&] {
-      g_.decoder_.step(feeds, [&](const Tensor& logits) {
+      g_.decoder_.step(feeds, [&](const Tensor& device_logits) {
+        HostLogits logits(device_logits);
         for (size_t i = 0; i < fed.size(); ++i) take(*fed[i], feeds[i].tokens.size(), logits, int64_t(i));
       });
     };
@@ -115,12 +132,12 @@ class Generation {
   }
 
   /// The step has seen `count` more tokens of `sequence`; what follows the last of all is chosen.
-  void take(Sequence& sequence, size_t count, const Tensor& logits, int64_t row) {
+  void take(Sequence& sequence, size_t count, HostLogits& logits, int64_t row) {
     sequence.fed += count;
     if (sequence.fed < sequence.history.size()) return;
-    bool known = !logits.is_meta();
+    bool known = logits.known();
     int64_t vocabulary = std::min(g_.decoder_.vocabulary(), g_.tokenizer_.vocabulary_size());
-    TokenId token = known ? sequence.sampler.choose(row_of(logits, row, vocabulary, logits_), sequence.history) : 0;
+    TokenId token = known ? sequence.sampler.choose(logits.row(row, vocabulary), sequence.history) : 0;
     sequence.history.push_back(token);
     results_[sequence.prompt_number].tokens.push_back(token);
     if (known && std::find(g_.end_tokens_.begin(), g_.end_tokens_.end(), token) != g_.end_tokens_.end())

@@ -81,6 +81,8 @@ static void describe(Section& section, TrainingSettings& t) {
   section.field("micro_batch", t.micro_batch, "sequences in one pass").above(0);
   section.field("accumulation", t.accumulation, "passes in one step").above(0);
   section.field("sequence_length", t.sequence_length, "tokens in a row; 0: max_position_embeddings").at_least(0);
+  section.field("device", t.device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")
+      .not_empty();
   section.choice("dtype", t.dtype, "of the arithmetic; weights are kept in f32 always",
                  {{"auto", Compute::automatic}, {"f32", Compute::f32}, {"bf16", Compute::bf16}});
   section.choice("checkpoint", t.checkpoint, "what backward computes again to save memory",

@@ -50,6 +50,7 @@ struct TrainingSettings {
   int64_t micro_batch = 8;      ///< sequences in one forward and backward pass
   int64_t accumulation = 1;     ///< micro-batches in a step
   int64_t sequence_length = 0;  ///< 0: max_position_embeddings
+  std::string device = "auto";  ///< as choose_device() takes it
   Compute dtype = Compute::automatic;
   Checkpoint checkpoint = Checkpoint::none;
   uint64_t seed = 1;
@@ -101,6 +102,7 @@ struct JobSettings {
   int64_t tokens_per_micro_batch() const { return training.micro_batch * training.sequence_length; }
   int64_t tokens_per_step() const { return tokens_per_micro_batch() * training.accumulation; }
   DType compute() const;
+  Device device() const;  ///< throws Error when it is not there
 };
 
 void describe(Section& section, JobSettings& job);

@@ -1,7 +1,7 @@
 #include <filesystem>
 
-#include "lathe/base/isa.h"
 #include "lathe/models/family.h"
+#include "lathe/tensor/device_choice.h"
 #include "lathe/train/job.h"
 
 namespace lathe {
@@ -35,12 +35,15 @@ DType JobSettings::compute() const {
   return training.dtype == TrainingSettings::Compute::bf16 ? DType::bf16 : DType::f32;
 }
 
+Device JobSettings::device() const { return choose_device(training.device); }
+
 JobSettings resolved(JobSettings job) {
   job.model = completed(job.model);
   TrainingSettings& t = job.training;
   if (t.sequence_length == 0) t.sequence_length = job.model.max_position_embeddings;
   if (t.dtype == TrainingSettings::Compute::automatic)
-    t.dtype = isa() == Isa::avx512 ? TrainingSettings::Compute::bf16 : TrainingSettings::Compute::f32;
+    t.dtype =
+        default_compute(job.device()) == DType::bf16 ? TrainingSettings::Compute::bf16 : TrainingSettings::Compute::f32;
   if (t.tokens > 0) t.steps = (t.tokens + job.tokens_per_step() - 1) / job.tokens_per_step();
   job.run = absolute(job.run);
   job.tokenizer.path = absolute(job.tokenizer.path);

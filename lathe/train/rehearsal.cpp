@@ -27,11 +27,12 @@ int64_t RunRehearsal::model_flops(const JobSettings& job) const {
   return 3 * of("evaluation").work.flops * job.training.accumulation;
 }
 
-RunRehearsal rehearse_run(const JobSettings& job, const SampleHook& sample, Device device) {
+RunRehearsal rehearse_run(const JobSettings& job, const SampleHook& sample, std::optional<Device> asked) {
+  Device device = asked ? *asked : job.device();
   Runtime runtime(device.as_meta(), Runtime::kUnbounded);
   Trainer trainer(job);
   trainer.initialize();
-  RunRehearsal run;
+  RunRehearsal run{.device = device};
   run.persistent = runtime.arena.use().reserved;
   run.by_purpose = runtime.arena.use().live_by_purpose;
   for (Parameter* parameter : trainer.inventory().parameters) run.parameters += parameter->kept.elements();

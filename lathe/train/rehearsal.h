@@ -15,6 +15,7 @@ using SampleHook = std::function<std::vector<std::string>(Trainer& trainer, int6
 
 /// What a meta run of a job showed: what it keeps, and each of its episodes.
 struct RunRehearsal {
+  Device device;  ///< it was rehearsed for
   struct Episode {
     std::string name;  ///< "step", "evaluation", "sample", "save"
     Rehearsal rehearsal;
@@ -32,8 +33,9 @@ struct RunRehearsal {
   int64_t model_flops(const JobSettings& job) const;
 };
 
-/// Rehearses a whole run as `device` would run it, without taking memory. `job` must be resolved. Without `sample`,
-/// there is no such episode.
-RunRehearsal rehearse_run(const JobSettings& job, const SampleHook& sample = nullptr, Device device = {});
+/// Rehearses a whole run as `device` (that of the job where none is given) would run it, without taking memory. `job`
+/// must be resolved. Without `sample`, there is no such episode.
+RunRehearsal rehearse_run(const JobSettings& job, const SampleHook& sample = nullptr,
+                          std::optional<Device> device = std::nullopt);
 
 }  // namespace lathe

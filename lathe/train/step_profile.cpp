@@ -4,8 +4,8 @@
 #include <chrono>
 #include <map>
 
-#include "lathe/base/memory_info.h"
 #include "lathe/base/numbers.h"
+#include "lathe/tensor/device_choice.h"
 #include "lathe/tensor/random.h"
 #include "lathe/train/rehearsal.h"
 
@@ -49,9 +49,10 @@ std::vector<KernelTime> longest_first(const Times& times) {
 
 StepProfile profile_step(const JobSettings& job, const Ceilings& ceilings) {
   RunRehearsal plan = rehearse_run(job);
-  require(plan.capacity() <= host_memory_budget(), "a step of this job needs ", format_bytes(plan.capacity()), " but ",
-          format_bytes(host_memory_budget()), " are available here; `lathe plan` says what would make it fit");
-  Runtime runtime({}, plan.capacity());
+  int64_t budget = memory_budget(plan.device);
+  require(plan.capacity() <= budget, "a step of this job needs ", format_bytes(plan.capacity()), " but ",
+          format_bytes(budget), " are available here; `lathe plan` says what would make it fit");
+  Runtime runtime(plan.device, plan.capacity());
   Trainer trainer(job);
   trainer.initialize();
   std::vector<data::Batch> batches = random_batches(job);

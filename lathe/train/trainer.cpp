@@ -5,7 +5,6 @@
 #include "lathe/ops/sum_all.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
-#include "lathe/tensor/transfer.h"
 
 namespace lathe {
 namespace {
@@ -20,6 +19,10 @@ UpdateRule update_rule(const JobSettings& job) {
   }
   return rule;
 }
+
+/// What the stretches of work are known by to the Trainer's graphs.
+enum class Stretch : int64_t { step, score };
+constexpr int kStepsInFlight = 2;
 
 int64_t loss_rows(const JobSettings& job) {
   int64_t asked = job.training.loss_rows;
@@ -44,7 +47,7 @@ Trainer::Trainer(const JobSettings& job)
       inventory_(model_->inventory()),
       optimizer_(std::make_unique<AdamW>(job.optimizer.adamw, inventory_)),
       state_(update_rule(job)),
-      batch_(job.tokens_per_micro_batch(), job.training.sequence_length),
+      batch_(job.tokens_per_micro_batch(), job.training.sequence_length, job.data.packing),
       scalars_(scalars()),
       scale_(scalars_.rows(0, 1)),
       learning_rate_(scalars_.rows(1, 1)),
@@ -52,7 +55,8 @@ Trainer::Trainer(const JobSettings& job)
       sum_of_squares_(scalars_.rows(3, 1)),
       one_(scalars_.rows(4, 1)),
       pass_(batch_, scale_, Random(job.training.seed).fork("dropout"), loss_rows(job)),
-      scoring_(batch_, one_, Random(), loss_rows(job)) {
+      scoring_(batch_, one_, Random(), loss_rows(job)),
+      graphs_(kStepsInFlight) {
   set(one_, 1);
 }
 
@@ -65,6 +69,10 @@ void Trainer::initialize() {
 }
 
 void Trainer::step(std::span<const data::Batch> micro_batches, double learning_rate) {
+  graphs_.run(int64_t(Stretch::step), [&] { run_step(micro_batches, learning_rate); });
+}
+
+void Trainer::run_step(std::span<const data::Batch> micro_batches, double learning_rate) {
   int64_t targets = 0;
   for (const data::Batch& batch : micro_batches) targets += batch.target_count;
   set(scale_, 1.0 / double(std::max<int64_t>(targets, 1)));
@@ -98,9 +106,13 @@ void Trainer::pass_over(const data::Batch& batch) {
 }
 
 std::optional<double> Trainer::score(const data::Batch& batch) {
-  batch_.load(batch);
-  Recording paused(nullptr);
-  return read_value<float>(model_->forward(scoring_));
+  Tensor loss;
+  graphs_.run(int64_t(Stretch::score), [&] {
+    batch_.load(batch);
+    Recording paused(nullptr);
+    loss = model_->forward(scoring_);
+  });
+  return read_value<float>(loss);
 }
 
 data::Batch blank_batch(const JobSettings& job) {

@@ -5,6 +5,8 @@
 #include <span>
 
 #include "lathe/optim/adamw.h"
+#include "lathe/tensor/graphs.h"
+#include "lathe/tensor/transfer.h"
 #include "lathe/train/build.h"
 #include "lathe/train/job.h"
 #include "lathe/train/training_pass.h"
@@ -25,8 +27,10 @@ class Trainer {
   /// One update of the weights from `micro_batches`, as many as the job says. The loss is the mean over all targets of
   /// the step, however it is split.
   void step(std::span<const data::Batch> micro_batches, double learning_rate);
-  /// What the last step() did; nothing on meta.
+  /// What the last step() did; nothing on meta. Waits for it.
   std::optional<UpdateValues> last_update() const { return state_.read(); }
+  /// The same, to be read when later steps run already.
+  LateValue<UpdateValues> late_update() const { return LateValue<UpdateValues>(state_.values()); }
 
   /// Sum of -log p over the targets of `batch`, in nats; nothing on meta.
   std::optional<double> score(const data::Batch& batch);
@@ -38,6 +42,7 @@ class Trainer {
   UpdateState& state() { return state_; }
 
  private:
+  void run_step(std::span<const data::Batch> micro_batches, double learning_rate);
   void pass_over(const data::Batch& batch);
 
   JobSettings job_;
@@ -50,6 +55,7 @@ class Trainer {
   Tensor scale_, learning_rate_, loss_, sum_of_squares_, one_;
   TrainingPass pass_;
   ScoringPass scoring_;
+  Graphs graphs_;
 };
 
 /// A batch of the shape that the job's micro-batches have, all zeros: for rehearsals.

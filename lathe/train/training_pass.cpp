@@ -8,7 +8,8 @@
 
 namespace lathe {
 
-DeviceBatch::DeviceBatch(int64_t count, int64_t sequence_length) {
+DeviceBatch::DeviceBatch(int64_t count, int64_t sequence_length, data::Packing packing)
+    : pad_offsets_(packing == data::Packing::document && Runtime::current().device.backend == Backend::cuda) {
   PurposeScope scope(Purpose::workspace);
   tokens = Tensor::empty({count}, DType::i32);
   positions = Tensor::empty({count}, DType::i32);
@@ -27,9 +28,11 @@ void DeviceBatch::load(const data::Batch& batch) {
     for (int32_t i = batch.sequence_offsets[s]; i < batch.sequence_offsets[s + 1]; ++i)
       host_keys_[size_t(i)] = batch.sequence_ids[s] + batch.positions[size_t(i)];
   upload(std::span<const int64_t>(host_keys_), keys);
-  sequences.offsets = offsets_.rows(0, int64_t(batch.sequence_offsets.size()));
+  host_offsets_ = batch.sequence_offsets;
+  if (pad_offsets_) host_offsets_.resize(size_t(offsets_.elements()), host_offsets_.back());
+  sequences.offsets = offsets_.rows(0, int64_t(host_offsets_.size()));
   sequences.host = batch.sequence_offsets;
-  upload(std::span(batch.sequence_offsets), sequences.offsets);
+  upload(std::span<const int32_t>(host_offsets_), sequences.offsets);
 }
 
 TrainingPass::TrainingPass(const DeviceBatch& batch, const Tensor& scale, Random random, int64_t loss_rows)

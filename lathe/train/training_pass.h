@@ -9,7 +9,7 @@ namespace lathe {
 class DeviceBatch {
  public:
   /// Takes bytes for `tokens` tokens in rows of `sequence_length`, on the current Runtime.
-  DeviceBatch(int64_t tokens, int64_t sequence_length);
+  DeviceBatch(int64_t tokens, int64_t sequence_length, data::Packing packing);
   /// `batch` must outlive what is run with it, and have the shape that was promised.
   void load(const data::Batch& batch);
 
@@ -18,7 +18,9 @@ class DeviceBatch {
   Packed sequences;
 
  private:
-  Tensor offsets_;  ///< i32 [tokens + 1]: as many sequences as there could be
+  Tensor offsets_;    ///< i32 [tokens + 1]: as many sequences as there could be
+  bool pad_offsets_;  ///< with empty sequences, so that the number of documents changes no shape in a graph
+  std::vector<int32_t> host_offsets_;
   std::vector<int64_t> host_keys_;
 };
 

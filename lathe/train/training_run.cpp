@@ -2,14 +2,15 @@
 
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <filesystem>
 #include <iostream>
 
 #include "lathe/base/durable_file.h"
 #include "lathe/base/interrupt.h"
 #include "lathe/base/log.h"
-#include "lathe/base/memory_info.h"
 #include "lathe/base/numbers.h"
+#include "lathe/tensor/device_choice.h"
 #include "lathe/train/corpora.h"
 #include "lathe/train/manifest.h"
 #include "lathe/train/progress_line.h"
@@ -38,7 +39,7 @@ class TrainingRun {
         plan_(plan),
         hooks_(hooks),
         flop_ceiling_(flop_ceiling),
-        runtime_({}, plan.capacity()),
+        runtime_(plan.device, plan.capacity()),
         trainer_(job) {}
 
   void begin(int64_t step) {
@@ -58,19 +59,34 @@ class TrainingRun {
     Clock::time_point start = Clock::now();
     int64_t step = first_step_, last = job_.training.steps;
     while (step < last && !interrupted()) {
-      one_step(++step, loader, progress);
+      launch(++step, loader);
+      report_all_but(pauses_after(step) ? 0 : kStepsAhead, loader, progress);
       if (due(step, job_.evaluation.every, last)) evaluate(step, progress);
       if (hooks_.sample && due(step, job_.sample.every, job_.sample.every > 0 ? last : 0)) sample(step, progress);
       if (due(step, job_.save.every, last)) save(step);
     }
+    report_all_but(0, loader, progress);
     if (step != saved_step_) save(step);
     log.end(step, step < last ? "interrupted" : "finished", loader.waited_seconds(), seconds_since(start));
     return {step, step < last};
   }
 
  private:
-  void one_step(int64_t step, data::TokenLoader& loader, ProgressLine& progress);
-  void handle_trouble(int64_t step, const UpdateValues& values, const data::TokenLoader& loader);
+  /// A step that has been launched, and may be running.
+  struct Launched {
+    int64_t step;
+    double learning_rate;
+    std::vector<data::Batch> batches;
+    LateValue<UpdateValues> update;
+    Clock::time_point start;
+  };
+  static constexpr size_t kStepsAhead = 1;  ///< launched while another runs, so that a GPU never waits for the host
+
+  void launch(int64_t step, data::TokenLoader& loader);
+  void report_all_but(size_t left, const data::TokenLoader& loader, ProgressLine& progress);
+  void report(Launched& launched, const data::TokenLoader& loader, ProgressLine& progress);
+  void handle_trouble(const Launched& launched, const UpdateValues& values, const data::TokenLoader& loader);
+  bool pauses_after(int64_t step) const;
   void evaluate(int64_t step, ProgressLine& progress);
   void sample(int64_t step, ProgressLine& progress);
   void save(int64_t step);
@@ -85,7 +101,8 @@ class TrainingRun {
   Trainer trainer_;
   RunLog* log_ = nullptr;
   int64_t first_step_ = 0, saved_step_ = 0;
-  std::vector<data::Batch> batches_;
+  std::deque<Launched> launched_;
+  Clock::time_point reported_;  ///< when the last report was made
 };
 
 const char* reason(Verdict verdict) {
@@ -102,38 +119,64 @@ const char* reason(Verdict verdict) {
   throw InternalError("an unknown verdict");
 }
 
-void TrainingRun::one_step(int64_t step, data::TokenLoader& loader, ProgressLine& progress) {
-  Clock::time_point start = Clock::now();
-  batches_.clear();
-  for (int64_t i = 0; i < job_.training.accumulation; ++i) batches_.push_back(loader.next());
-  double rate = job_.optimizer.adamw.learning_rate * learning_rate_factor(job_.schedule, step - 1, job_.training.steps);
-  replay(plan_.of("step").placement, [&] { trainer_.step(batches_, rate); });
-  UpdateValues values = trainer_.last_update().value();
-  double seconds = seconds_since(start);
-  StepReport report{.step = step,
+void TrainingRun::launch(int64_t step, data::TokenLoader& loader) {
+  Launched launched{.step = step, .start = Clock::now()};
+  for (int64_t i = 0; i < job_.training.accumulation; ++i) launched.batches.push_back(loader.next());
+  launched.learning_rate =
+      job_.optimizer.adamw.learning_rate * learning_rate_factor(job_.schedule, step - 1, job_.training.steps);
+  replay(plan_.of("step").placement, [&] { trainer_.step(launched.batches, launched.learning_rate); });
+  launched.update = trainer_.late_update();
+  launched_.push_back(std::move(launched));
+}
+
+/// Whether something else than a step comes next, for which all reports must have been made: on a CPU always, whose
+/// steps are over when they are launched.
+bool TrainingRun::pauses_after(int64_t step) const {
+  int64_t last = job_.training.steps;
+  return !runtime_.accelerator || due(step, job_.evaluation.every, last) || due(step, job_.save.every, last) ||
+         (job_.sample.every > 0 && due(step, job_.sample.every, last));
+}
+
+void TrainingRun::report_all_but(size_t left, const data::TokenLoader& loader, ProgressLine& progress) {
+  while (launched_.size() > left) {
+    Launched first = std::move(launched_.front());
+    launched_.pop_front();
+    report(first, loader, progress);
+  }
+}
+
+void TrainingRun::report(Launched& launched, const data::TokenLoader& loader, ProgressLine& progress) {
+  UpdateValues values = launched.update.get().value();
+  double seconds = seconds_since(std::max(launched.start, reported_));
+  reported_ = Clock::now();
+  StepReport report{.step = launched.step,
                     .loss = values.loss,
-                    .learning_rate = rate,
+                    .learning_rate = launched.learning_rate,
                     .gradient_norm = values.gradient_norm,
                     .seconds = seconds,
                     .tokens_per_second = double(job_.tokens_per_step()) / seconds,
                     .flop_use = double(plan_.model_flops(job_)) / seconds / flop_ceiling_,
-                    .tokens = step * job_.tokens_per_step(),
+                    .tokens = launched.step * job_.tokens_per_step(),
                     .left_out = reason(values.verdict)};
   log_->step(report);
   progress.step(report);
-  if (values.verdict != Verdict::applied) handle_trouble(step, values, loader);
+  if (values.verdict != Verdict::applied) handle_trouble(launched, values, loader);
 }
 
-void TrainingRun::handle_trouble(int64_t step, const UpdateValues& values, const data::TokenLoader& loader) {
+/// Steps that were launched after one that stops the run have left the weights as they are (UpdateState).
+void TrainingRun::handle_trouble(const Launched& launched, const UpdateValues& values,
+                                 const data::TokenLoader& loader) {
   bool nan = values.verdict == Verdict::not_finite;
   std::string where;
-  for (const data::Batch& batch : batches_) where += (where.empty() ? "" : "; ") + loader.describe(batch);
+  for (const data::Batch& batch : launched.batches) where += (where.empty() ? "" : "; ") + loader.describe(batch);
+  int64_t step = launched.step;
   std::string what = text("step ", step, ": ", reason(values.verdict), " (loss ", values.loss, ", gradient norm ",
                           values.gradient_norm, "); batch: ", where);
   if ((nan ? job_.training.on_nan : job_.training.on_spike) == OnTrouble::skip) {
     log_warning(what, "; its update was left out");
     return;
   }
+  launched_.clear();
   if (step - 1 != saved_step_) save(step - 1);
   throw Error(text(what, "; the weights before it are saved. To go on without it: lathe train --resume ",
                    directory_.path(), " --set training.", nan ? "on_nan" : "on_spike", "=skip"));
@@ -210,7 +253,7 @@ void require_disk_space(const JobSettings& job, const RunDirectory& directory, i
 }  // namespace
 
 TrainingOutcome run_training(const JobSettings& job, const TrainingOptions& options, const TrainingHooks& hooks) {
-  TrainingPlan all = plan_training(job, host_memory_budget(), hooks.sample);
+  TrainingPlan all = plan_training(job, memory_budget(job.device()), hooks.sample);
   const RunRehearsal& plan = all.run;
   log_info(plan_summary(job, all), '\n', memory_table(all));
   require_fits(job, all, hooks.sample);
