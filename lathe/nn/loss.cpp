@@ -39,12 +39,13 @@ class ChunkSink : public GradientSink {
 
 struct Chunk {
   Tensor hidden, targets, losses;
+  CrossEntropyOptions options;
 };
 
 void score(const Chunk& chunk, const Project& head, const Tensor& scale) {
   Recording paused(nullptr);
   Tensor logits = head(chunk.hidden), losses = chunk.losses;
-  cross_entropy(chunk.targets, scale, {}, false, logits, losses);
+  cross_entropy(chunk.targets, scale, chunk.options, false, logits, losses);
 }
 
 void score_and_differentiate(const Chunk& chunk, const Project& head, const Tensor& scale, Tensor dhidden) {
@@ -57,7 +58,7 @@ void score_and_differentiate(const Chunk& chunk, const Project& head, const Tens
     Recording on(&tape);
     logits = head(rows);
   }
-  cross_entropy(chunk.targets, scale, {}, true, logits, losses);
+  cross_entropy(chunk.targets, scale, chunk.options, true, logits, losses);
   Tensor dlogits = logits.detached();
   tape.backward(logits, std::move(dlogits));
 }
@@ -65,7 +66,7 @@ void score_and_differentiate(const Chunk& chunk, const Project& head, const Tens
 }  // namespace
 
 Tensor chunked_cross_entropy(const Tensor& hidden, const Project& head, const Tensor& targets, const Tensor& scale,
-                             int64_t rows_per_chunk) {
+                             int64_t rows_per_chunk, int64_t vocabulary) {
   int64_t rows = hidden.shape()[0];
   require(targets.shape() == Shape{rows}, "chunked_cross_entropy: targets ", targets.shape(), " do not fit hidden ",
           hidden.shape());
@@ -74,7 +75,8 @@ Tensor chunked_cross_entropy(const Tensor& hidden, const Project& head, const Te
   Tensor dhidden = differentiate ? Tensor::empty_like(hidden) : Tensor();
   for (int64_t first = 0; first < rows; first += rows_per_chunk) {
     int64_t count = std::min(rows_per_chunk, rows - first);
-    Chunk chunk{hidden.rows(first, count), targets.rows(first, count), losses.rows(first, count)};
+    Chunk chunk{
+        hidden.rows(first, count), targets.rows(first, count), losses.rows(first, count), {.vocabulary = vocabulary}};
     if (differentiate)
       score_and_differentiate(chunk, head, scale, dhidden.rows(first, count));
     else
@@ -85,14 +87,15 @@ Tensor chunked_cross_entropy(const Tensor& hidden, const Project& head, const Te
   return loss;
 }
 
-Tensor token_log_probs(const Tensor& hidden, const Project& head, const Tensor& targets, int64_t rows_per_chunk) {
+Tensor token_log_probs(const Tensor& hidden, const Project& head, const Tensor& targets, int64_t rows_per_chunk,
+                       int64_t vocabulary) {
   int64_t rows = hidden.shape()[0];
   Tensor log_probs = Tensor::empty({rows});
   Recording paused(nullptr);
   for (int64_t first = 0; first < rows; first += rows_per_chunk) {
     int64_t count = std::min(rows_per_chunk, rows - first);
     Tensor logits = head(hidden.rows(first, count));
-    Tensor part = token_log_probs_of(logits, targets.rows(first, count));
+    Tensor part = token_log_probs_of(logits, targets.rows(first, count), vocabulary);
     Tensor into = log_probs.rows(first, count);
     copy(part, into);
   }

@@ -20,34 +20,39 @@ void cross_entropy(const Tensor& targets, const Tensor& weights, const CrossEntr
           ']');
   require(losses.dtype() == DType::f32 && losses.elements() == rows, "cross_entropy: losses ", losses.shape(),
           " do not fit logits ", logits.shape());
+  require(options.vocabulary >= 0 && options.vocabulary <= logits.shape().columns(), "cross_entropy: a vocabulary of ",
+          options.vocabulary, " does not fit logits ", logits.shape());
   int64_t bytes = (differentiate ? 2 : 1) * logits.bytes() + targets.bytes() + weights.bytes() + losses.bytes();
-  cross_entropy_kernel({(differentiate ? 8 : 4) * logits.elements(), bytes}, targets, weights, options, differentiate,
+  CrossEntropyOptions complete = options;
+  if (complete.vocabulary == 0) complete.vocabulary = logits.shape().columns();
+  cross_entropy_kernel({(differentiate ? 8 : 4) * logits.elements(), bytes}, targets, weights, complete, differentiate,
                        logits, losses);
 }
 
 namespace {
 
 /// log p = -loss, so its gradient is dloss/dlogits times -dy.
-Tensor differentiate_log_probs(const Tensor& logits, const Tensor& targets, const Tensor& dy) {
+Tensor differentiate_log_probs(const Tensor& logits, const Tensor& targets, int64_t vocabulary, const Tensor& dy) {
   Tensor dlogits = gradient_over(logits, logits);
   if (dlogits.shared_storage() != logits.shared_storage()) copy(logits, dlogits);
   PurposeScope workspace(Purpose::workspace);
   Tensor weights = Tensor::empty(dy.shape()), losses = Tensor::empty(dy.shape());
   scale_kernel({dy.elements(), 2 * dy.bytes()}, dy, -1, weights);
-  cross_entropy(targets, weights, {}, true, dlogits, losses);
+  cross_entropy(targets, weights, {.vocabulary = vocabulary}, true, dlogits, losses);
   return dlogits;
 }
 
 }  // namespace
 
-Tensor token_log_probs_of(const Tensor& logits, const Tensor& targets) {
+Tensor token_log_probs_of(const Tensor& logits, const Tensor& targets, int64_t vocabulary) {
   Tensor losses = Tensor::empty({logits.shape().rows()}), out = losses;
   Tensor one = zeros({1});
   Tensor read = logits.detached();
-  cross_entropy(targets, one, {}, false, read, losses);
+  cross_entropy(targets, one, {.vocabulary = vocabulary}, false, read, losses);
   scale_kernel({losses.elements(), 2 * losses.bytes()}, losses, -1, out);
-  record({&out}, {&logits}, {[logits = logits.detached(), targets](std::span<const Tensor> dy) -> Gradients {
-           return {differentiate_log_probs(logits, targets, dy[0])};
+  record({&out}, {&logits},
+         {[logits = logits.detached(), targets, vocabulary](std::span<const Tensor> dy) -> Gradients {
+           return {differentiate_log_probs(logits, targets, vocabulary, dy[0])};
          }});
   return out;
 }
@@ -86,18 +91,17 @@ void write_gradient(const Totals& totals, const CrossEntropyOptions& options, in
 void cross_entropy_plain(const Tensor& targets, const Tensor& weights, CrossEntropyOptions options, bool differentiate,
                          Tensor& logits, Tensor& losses) {
   visit_floating(logits.dtype(), [&]<class T>(Element<T>) {
-    int64_t rows = logits.shape().rows(), vocabulary = logits.shape().columns();
+    int64_t rows = logits.shape().rows(), columns = logits.shape().columns();
+    int64_t vocabulary = options.vocabulary;
     const float* weight = weights.data<float>();
     bool one_weight = weights.elements() == 1;
 #pragma omp parallel for schedule(static) if (logits.elements() > kParallelElements)
     for (int64_t r = 0; r < rows; ++r) {
-      T* row = logits.data<T>() + r * vocabulary;
+      T* row = logits.data<T>() + r * columns;
       int64_t target = targets.data<int32_t>()[r];
       losses.data<float>()[r] = 0;
-      if (target < 0) {
-        if (differentiate) std::fill_n(row, vocabulary, T(0.0f));
-        continue;
-      }
+      if (differentiate) std::fill(target < 0 ? row : row + vocabulary, row + columns, T(0.0f));
+      if (target < 0) continue;
       Totals totals = totals_of(row, vocabulary);
       float smoothing = options.label_smoothing;
       losses.data<float>()[r] = totals.log_sum - (1 - smoothing) * float(row[target]) -

@@ -51,9 +51,9 @@ void write_gradient(T* logits, int64_t count, float log_sum, float share, float 
 }
 
 template <class T>
-void zero(T* logits, int64_t count) {
+void zero(T* logits, T* end) {
 #pragma omp simd
-  for (int64_t v = 0; v < count; ++v) narrow(0.0f, logits[v]);
+  for (T* v = logits; v < end; ++v) narrow(0.0f, *v);
 }
 
 template <class T>
@@ -73,19 +73,19 @@ float score_row(T* logits, int64_t count, int64_t target, const CrossEntropyOpti
 void cross_entropy_simd(const Tensor& targets, const Tensor& weights, CrossEntropyOptions options, bool differentiate,
                         Tensor& logits, Tensor& losses) {
   visit_floating(logits.dtype(), [&]<class T>(Element<T>) {
-    int64_t rows = logits.shape().rows(), vocabulary = logits.shape().columns();
+    int64_t rows = logits.shape().rows(), columns = logits.shape().columns();
+    int64_t vocabulary = options.vocabulary;
     const float* weight = weights.data<float>();
     int64_t weight_step = weights.elements() == 1 ? 0 : 1;
     const int32_t* target = targets.data<int32_t>();
     float* loss = losses.data<float>();
-#pragma omp parallel for schedule(static) if (rows * vocabulary > kParallelElements)
+#pragma omp parallel for schedule(static) if (rows * columns > kParallelElements)
     for (int64_t r = 0; r < rows; ++r) {
-      T* row = logits.data<T>() + r * vocabulary;
+      T* row = logits.data<T>() + r * columns;
       loss[r] = 0;
       if (target[r] >= 0)
         loss[r] = score_row(row, vocabulary, target[r], options, differentiate ? weight + r * weight_step : nullptr);
-      else if (differentiate)
-        zero(row, vocabulary);
+      if (differentiate) zero(target[r] < 0 ? row : row + vocabulary, row + columns);
     }
   });
 }

@@ -77,6 +77,21 @@ TEST(ChunkedCrossEntropy, EqualsMinusTheSumOfLogProbabilities) {
   }
 }
 
+/// A head of which the last three columns are padding.
+TEST(ChunkedCrossEntropy, LeavesColumnsBeyondTheVocabularyOut) {
+  Runtime runtime({}, 1 << 20);
+  Case c;
+  constexpr int64_t kReal = kVocabulary - 3;
+  for (int64_t i = 0; i < kRows; ++i)
+    if (c.targets.data<int32_t>()[i] >= kReal) c.targets.data<int32_t>()[i] = 0;
+  Project head = c.project(), first = [&](const Tensor&rows) { return matmul(rows, c.head.value.rows(0, kReal)); };
+  Tensor padded = chunked_cross_entropy(c.hidden.value, head, c.targets, c.scale, 4, kReal);
+  Tensor exact = chunked_cross_entropy(c.hidden.value, first, c.targets, c.scale, 4);
+  EXPECT_NEAR(padded.data<float>()[0], exact.data<float>()[0], 1e-5 * exact.data<float>()[0]);
+  Tensor log_probs = token_log_probs(c.hidden.value, head, c.targets, 4, kReal);
+  EXPECT_NEAR(-0.25f * values_of(sum_all(log_probs))[0], exact.data<float>()[0], 1e-5 * exact.data<float>()[0]);
+}
+
 TEST(ChunkedCrossEntropy, GivesTheSameLossWithoutATape) {
   Runtime runtime({}, 1 << 20);
   Case c;

@@ -25,6 +25,8 @@ TEST(TokenLogProbs, KeepThePromisesOfAnOp) {
   check_op("token_log_probs", {logits_input({3, 16389}), ids_input({16388, -1, 2})}, op, kParallel);
   check_op("token_log_probs taken over", {logits_input({4, 50}), ids_input({3, -1, 49, 0})},
            [](Inputs x) { return token_log_probs_of(scale(x[0], 1.5f), x[1]); });
+  check_op("token_log_probs of a padded vocabulary", {logits_input({4, 56}), ids_input({3, -1, 49, 0})},
+           [](Inputs x) { return token_log_probs_of(x[0], x[1], 50); });
 }
 
 struct Result {
@@ -35,7 +37,7 @@ Result run(Isa variant, DType dtype, const CrossEntropyOptions& options) {
   Isa before = isa();
   set_isa(variant);
   Runtime runtime({}, 1 << 24);
-  std::vector<Tensor> inputs = make_inputs({logits_input({3, 1003}), ids_input({17, -1, 1002})}, dtype);
+  std::vector<Tensor> inputs = make_inputs({logits_input({3, 1003}), ids_input({17, -1, 962})}, dtype);
   Tensor weights = tensor_of({3}, {0.5f, 1, 2}), losses = Tensor::empty({3});
   cross_entropy(inputs[1], weights, options, true, inputs[0], losses);
   set_isa(before);
@@ -49,7 +51,8 @@ TEST(CrossEntropy, IgnoresRowsWithoutATarget) {
 }
 
 TEST(CrossEntropy, AgreesInEveryVariant) {
-  for (CrossEntropyOptions options : {CrossEntropyOptions{}, CrossEntropyOptions{0.1f, 0.01f}})
+  for (CrossEntropyOptions options :
+       {CrossEntropyOptions{}, CrossEntropyOptions{0.1f, 0.01f}, CrossEntropyOptions{0.1f, 0.01f, 963}})
     for (DType dtype : {DType::f32, DType::bf16}) {
       Result plain = run(Isa::plain, dtype, options);
       for (Isa variant : {Isa::avx2, Isa::avx512}) {
@@ -61,6 +64,31 @@ TEST(CrossEntropy, AgreesInEveryVariant) {
           ASSERT_NEAR(other.gradient[i], plain.gradient[i], near * (std::abs(plain.gradient[i]) + 1e-3f));
       }
     }
+}
+
+/// Three rows of 7 logits, and the same with columns of garbage after them.
+TEST(CrossEntropy, TakesColumnsBeyondTheVocabularyForMinusInfinity) {
+  Runtime runtime({}, 1 << 20);
+  constexpr int64_t kReal = 7, kColumns = 12;
+  Tensor targets = make_inputs({ids_input({6, -1, 0})}, DType::f32)[0], one = tensor_of({1}, {1});
+  Isa before = isa();
+  for (Isa variant : {Isa::plain, Isa::avx2, Isa::avx512}) {
+    if (!isa_available(variant)) continue;
+    set_isa(variant);
+    Tensor exact = make_inputs({logits_input({3, kReal})}, DType::f32)[0], losses = Tensor::empty({3});
+    Tensor padded = tensor_of({3, kColumns}, std::vector<float>(3 * kColumns, NAN)), padded_losses = Tensor::empty({3});
+    for (int64_t r = 0; r < 3; ++r)
+      std::copy_n(exact.data<float>() + r * kReal, kReal, padded.data<float>() + r * kColumns);
+    CrossEntropyOptions options{.label_smoothing = 0.1f, .z_loss = 0.01f};
+    cross_entropy(targets, one, options, true, exact, losses);
+    options.vocabulary = kReal;
+    cross_entropy(targets, one, options, true, padded, padded_losses);
+    EXPECT_EQ(values_of(padded_losses), values_of(losses));
+    for (int64_t r = 0; r < 3; ++r)
+      for (int64_t c = 0; c < kColumns; ++c)
+        EXPECT_EQ(padded.data<float>()[r * kColumns + c], c < kReal ? exact.data<float>()[r * kReal + c] : 0.0f);
+  }
+  set_isa(before);
 }
 
 /// The loss that the options describe, written out for one row of three logits.
@@ -87,6 +115,7 @@ TEST(CrossEntropy, RejectsShapesThatDoNotFit) {
   EXPECT_THROW(cross_entropy(Tensor::empty({3}, DType::i32), one, {}, false, logits, losses), Error);
   EXPECT_THROW(cross_entropy(targets, Tensor::empty({3}), {}, false, logits, losses), Error);
   EXPECT_THROW(cross_entropy(targets, one, {}, false, logits, one), Error);
+  EXPECT_THROW(cross_entropy(targets, one, {.vocabulary = 11}, false, logits, losses), Error);
   EXPECT_THROW(token_log_probs_of(logits, Tensor::empty({4})), Error);
 }
 
