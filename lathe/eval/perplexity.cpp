@@ -32,7 +32,7 @@ void Perplexity::add(const Perplexity& other) {
 class PerplexityMeter::Scorer : public Pass {
  public:
   Scorer(const WindowOptions& options, int64_t vocabulary)
-      : loss_rows_(rows_of_loss_chunk(vocabulary, options.batch_rows())) {
+      : vocabulary_(vocabulary), loss_rows_(rows_of_loss_chunk(vocabulary, options.batch_rows())) {
     PurposeScope scope(Purpose::workspace);
     int64_t tokens = options.batch_tokens();
     all_ = Tensor::empty({3 * tokens + 1 + 2 * options.batch_rows()}, DType::i32);
@@ -66,7 +66,7 @@ class PerplexityMeter::Scorer : public Pass {
   }
   Tensor rows(const Tensor& hidden) const override { return gather_rows(hidden, rows_); }
   Tensor finish(const Tensor& hidden, const Project& head) override {
-    return chunked_cross_entropy(rows(hidden), head, targets_, one_, loss_rows_);
+    return chunked_cross_entropy(rows(hidden), head, targets_, one_, loss_rows_, vocabulary_);
   }
 
  private:
@@ -76,7 +76,7 @@ class PerplexityMeter::Scorer : public Pass {
     upload(std::span<const int32_t>(values), to);
   }
 
-  int64_t loss_rows_;
+  int64_t vocabulary_, loss_rows_;
   Tensor all_, tokens_, positions_, rows_, targets_, one_;
   Packed sequences_;
 };

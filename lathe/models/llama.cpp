@@ -104,8 +104,8 @@ class Head : public Block {
  public:
   Head(const ModelConfig& c, TokenTable& table, Mesh& mesh) : table_(table), norm_("model.norm", c) {
     if (!c.tie_word_embeddings)
-      lm_head_ =
-          std::make_unique<Linear>(options(c, c.hidden_size, {{"lm_head", c.vocab_size}}, false, Split::none, mesh));
+      lm_head_ = std::make_unique<Linear>(
+          options(c, c.hidden_size, head_sections("lm_head", c.vocab_size), false, Split::none, mesh));
   }
   Tensor forward(const Tensor& hidden, Pass& pass) override {
     return pass.finish(hidden, [this, &pass](const Tensor& rows) {

@@ -71,6 +71,7 @@ std::vector<Slice> slices_of(const LinearOptions& o, const char* suffix, bool ve
   int64_t ranks = o.ranks ? o.ranks->size() : 1, rank = o.ranks ? o.ranks->rank() : 0;
   std::vector<Slice> slices;
   for (size_t i = 0; i < o.sections.size(); ++i) {
+    if (o.sections[i].name.empty()) continue;
     const std::string name = o.sections[i].name + suffix;
     int64_t before = 0, whole = 0;
     for (size_t j = 0; j < o.sections.size(); ++j) {

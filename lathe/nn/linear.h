@@ -10,7 +10,8 @@
 namespace lathe {
 
 /// Rows of a Linear that belong together: q, k, v; gate, up. Each has a name of its own, by which files and adapters
-/// know it; consecutive sections of one name are one tensor in files (GPT-2's c_attn).
+/// know it; consecutive sections of one name are one tensor in files (GPT-2's c_attn). One without a name, the last, is
+/// padding: its rows are zero and in no file.
 struct Section {
   std::string name;
   int64_t out = 0;

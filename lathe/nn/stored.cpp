@@ -17,6 +17,12 @@ Slice whole_vector(std::string name, int64_t elements) {
   return {std::move(name), elements, 1, 0, elements, 0, 1, false, true};
 }
 
+int64_t Stored::elements() const {
+  int64_t elements = 0;
+  for (const Slice& slice : slices) elements += slice.rows * slice.columns;
+  return elements;
+}
+
 Parameter::Parameter(Shape shape, std::vector<Slice> of, Init begin, bool is_wide) : wide(is_wide) {
   slices = std::move(of);
   init = begin;
@@ -129,6 +135,8 @@ void initialize(Parameter& parameter, const Random& random) {
     normal_kernel({0, rows.bytes()}, random.fork(slice.name), parameter.init.deviation, slice, rows);
     row += slice.rows;
   }
+  Tensor padding = matrix.rows(row, matrix.shape()[0] - row);
+  if (padding.elements() > 0) fill(padding, 0);
 }
 
 }  // namespace lathe

@@ -35,11 +35,13 @@ class Stored {
   virtual ~Stored() = default;
   Tensor value;  ///< what ops read
   Tensor kept;   ///< what this rank keeps and a checkpoint saves: `value`, whole rows of it, or the f32 master
-  std::vector<Slice> slices;  ///< which parts of which named tensors the rows of `kept` are, in order
+  std::vector<Slice> slices;  ///< which parts of which named tensors the rows of `kept` are, in order; rows beyond
+                              ///< are padding, zero
   int users = 1;  ///< blocks that use it: more than one when tied or shared; complete_gradients() counts them
   Init init;
 
   const std::string& name() const { return slices.front().name; }
+  int64_t elements() const;  ///< of `kept`, without padding
 };
 
 /// A trained tensor. Its gradient is f32, of the shape of `kept`, and survives from backward to the optimizer.

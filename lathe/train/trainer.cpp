@@ -54,8 +54,8 @@ Trainer::Trainer(const JobSettings& job)
       loss_(scalars_.rows(2, 1)),
       sum_of_squares_(scalars_.rows(3, 1)),
       one_(scalars_.rows(4, 1)),
-      pass_(batch_, scale_, Random(job.training.seed).fork("dropout"), loss_rows(job)),
-      scoring_(batch_, one_, Random(), loss_rows(job)),
+      pass_(batch_, scale_, Random(job.training.seed).fork("dropout"), job.model.vocab_size, loss_rows(job)),
+      scoring_(batch_, one_, Random(), job.model.vocab_size, loss_rows(job)),
       graphs_(kStepsInFlight) {
   set(one_, 1);
 }

@@ -35,8 +35,9 @@ void DeviceBatch::load(const data::Batch& batch) {
   upload(std::span<const int32_t>(host_offsets_), sequences.offsets);
 }
 
-TrainingPass::TrainingPass(const DeviceBatch& batch, const Tensor& scale, Random random, int64_t loss_rows)
-    : batch_(batch), scale_(scale), random_(random), loss_rows_(loss_rows) {}
+TrainingPass::TrainingPass(const DeviceBatch& batch, const Tensor& scale, Random random, int64_t vocabulary,
+                           int64_t loss_rows)
+    : batch_(batch), scale_(scale), random_(random), vocabulary_(vocabulary), loss_rows_(loss_rows) {}
 
 Tensor TrainingPass::attend(int, const Tensor& qkv, const AttentionSpec& spec) {
   if (spec.rotary.dims == 0) return attention(qkv, batch_.sequences, spec);
@@ -44,7 +45,7 @@ Tensor TrainingPass::attend(int, const Tensor& qkv, const AttentionSpec& spec) {
 }
 
 Tensor TrainingPass::finish(const Tensor& hidden, const Project& head) {
-  return chunked_cross_entropy(hidden, head, batch_.targets, scale_, loss_rows_);
+  return chunked_cross_entropy(hidden, head, batch_.targets, scale_, loss_rows_, vocabulary_);
 }
 
 Tensor TrainingPass::drop(const Tensor& x, float probability, int layer, int use) const {

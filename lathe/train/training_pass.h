@@ -27,8 +27,9 @@ class DeviceBatch {
 /// Forward passes that end in the loss of packed sequences. One serves all micro-batches.
 class TrainingPass : public Pass {
  public:
-  /// `batch` and `scale` (f32 [1]: what the summed loss is multiplied by) must outlive it.
-  TrainingPass(const DeviceBatch& batch, const Tensor& scale, Random random, int64_t loss_rows);
+  /// `batch` and `scale` (f32 [1]: what the summed loss is multiplied by) must outlive it. Logits have `vocabulary`
+  /// real columns and exist for `loss_rows` rows at a time.
+  TrainingPass(const DeviceBatch& batch, const Tensor& scale, Random random, int64_t vocabulary, int64_t loss_rows);
 
   const Tensor& tokens() const override { return batch_.tokens; }
   const Tensor& positions() const override { return batch_.positions; }
@@ -42,7 +43,7 @@ class TrainingPass : public Pass {
   const DeviceBatch& batch_;
   const Tensor& scale_;
   Random random_;
-  int64_t loss_rows_;
+  int64_t vocabulary_, loss_rows_;
 };
 
 /// The same without dropout: held-out loss.

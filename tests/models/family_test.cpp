@@ -110,6 +110,20 @@ std::vector<float> logits_of(Model& model, const std::vector<int32_t>& tokens, s
   return values_of(model.forward(pass));
 }
 
+TEST(Family, PadsTablesOfTokensOnAGpuAlone) {
+  for (Device device : {Device{}, Device{Backend::cuda}}) {
+    Runtime runtime(device.as_meta(), Runtime::kUnbounded);
+    ModelConfig config = small_config("llama");
+    config.tie_word_embeddings = false;
+    auto model = make_model(config);
+    for (Parameter* parameter : model->inventory().parameters) {
+      if (parameter->name() != "lm_head.weight" && parameter->name() != "model.embed_tokens.weight") continue;
+      EXPECT_EQ(parameter->value.shape()[0], device.backend == Backend::cuda ? 64 : 40);
+      EXPECT_EQ(parameter->elements(), 40 * config.hidden_size);
+    }
+  }
+}
+
 TEST_P(Logits, DependOnNoTokenAhead) {
   auto model = ready_model(small_config(GetParam()));
   std::vector<float> one = logits_of(*model, {3, 1, 4, 1, 5}, {0, 5}),
