@@ -6,6 +6,7 @@
 #include "lathe/base/memory_info.h"
 #include "lathe/base/numbers.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/training_samples.h"
 #include "lathe/plan/timeline.h"
 #include "lathe/train/advice.h"
 
@@ -53,7 +54,7 @@ ordered_json advice_json(const Advice& advice) {
   return {{"set", advice.overrides}, {"bytes", advice.bytes}, {"estimated_slowdown", advice.slowdown}};
 }
 
-ordered_json plan_json(const JobSettings& job, const TrainingPlan& plan) {
+ordered_json plan_json(const JobSettings& job, const TrainingPlan& plan, const SampleHook& sample) {
   ordered_json json = {{"parameters", plan.run.parameters},
                        {"tokens_per_step", job.tokens_per_step()},
                        {"steps", job.training.steps},
@@ -72,7 +73,7 @@ ordered_json plan_json(const JobSettings& job, const TrainingPlan& plan) {
                       {"bytes_per_second", plan.ceilings.bytes_per_second}};
   json["timeline"] = timeline_json(plan.run);
   if (!plan.fits()) {
-    Advised advised = advise(job, plan);
+    Advised advised = advise(job, plan, sample);
     if (advised.fitting) json["advice"] = advice_json(*advised.fitting);
     json["least"] = advice_json(advised.least);
   }
@@ -82,12 +83,13 @@ ordered_json plan_json(const JobSettings& job, const TrainingPlan& plan) {
 int show_plan(const Options& options) {
   JobSettings job = read_job(options.job, options.overrides);
   int64_t budget = options.budget.empty() ? host_memory_budget() : parse_bytes(options.budget, "--budget");
-  TrainingPlan plan = plan_training(job, budget);
+  SampleHook sample = planned_samples(job);
+  TrainingPlan plan = plan_training(job, budget, sample);
   if (options.json) {
-    std::cout << plan_json(job, plan).dump(2) << '\n';
+    std::cout << plan_json(job, plan, sample).dump(2) << '\n';
   } else {
     std::cout << plan_text(job, plan);
-    if (!plan.fits()) std::cout << "\nDoes not fit. " << advice_text(advise(job, plan)) << '\n';
+    if (!plan.fits()) std::cout << "\nDoes not fit. " << advice_text(advise(job, plan, sample)) << '\n';
   }
   return plan.fits() ? 0 : 1;
 }

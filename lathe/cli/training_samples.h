@@ -8,4 +8,7 @@ namespace lathe::cli {
 /// job's tokenizer. Throws Error for prompts that the model's context has no room for.
 SampleHook training_samples(const JobSettings& job);
 
+/// The same for a plan, on meta alone: before the tokenizer is there, with as many tokens as the prompts may have.
+SampleHook planned_samples(const JobSettings& job);
+
 }  // namespace lathe::cli

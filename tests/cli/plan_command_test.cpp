@@ -77,6 +77,49 @@ class Prepared {
   }
 };
 
+/// The job tiny-10m on that text, at most three steps of it.
+std::vector<std::string> short_run(const Prepared& prepared) {
+  std::vector<std::string> words = {job("tiny-10m")};
+  for (const std::string& setting :
+       {"run=" + prepared.path("run"), "data.corpus=[{path=\"" + prepared.path("shards") + "\"}]",
+        std::string("training.steps=3"), std::string("schedule.warmup_steps=1"), std::string("training.micro_batch=8"),
+        std::string("evaluation.batches=1")})
+    words.insert(words.end(), {"--set", setting});
+  return words;
+}
+
+ProgramResult run_with(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return run_lathe(words);
+}
+
+/// What a plan and a training run print alike: all but the process as measured, and what depends on it.
+std::string tensors_in(const std::string& output) {
+  size_t first = output.find("peak of"), last = output.find("program and libraries");
+  require(first < last && last < output.size(), "no table of memory in\n", output);
+  return output.substr(first, last - first);
+}
+
+TEST(SlowPlanCommand, ShowsTheTensorsThatTrainingShows) {
+  Prepared prepared;
+  std::vector<std::string> settings = short_run(prepared);
+  settings.insert(settings.end(), {"--set", "sample.every=1", "--set", "sample.prompts=[\"the cat sat\",\"on\"]"});
+  settings.insert(settings.end(), {"--set", "sample.max_new_tokens=9"});
+  std::string planned = tensors_in(run_with({"plan"}, settings).output);
+  ProgramResult trained = run_with({"train"}, settings);
+  EXPECT_EQ(trained.status, 0) << trained.errors;
+  EXPECT_EQ(planned, tensors_in(trained.errors));
+  EXPECT_THAT(planned, HasSubstr("sample"));
+}
+
+TEST(SlowPlanCommand, CountsSamplesBeforeThereIsATokenizer) {
+  ProgramResult result = run_lathe({"plan", job("tiny-10m"), "--set", "sample.prompts=[\"The\"]", "--json", "--set",
+                                    "data.corpus=[{path=\"/nowhere/shards\"}]"});
+  EXPECT_THAT(result.errors, HasSubstr("/nowhere/shards is not there yet"));
+  nlohmann::json sample = nlohmann::json::parse(result.output).at("episodes").at("sample");
+  EXPECT_GT(sample.at("by_purpose").at("kv_cache").get<int64_t>(), 0);
+}
+
 int64_t anonymous_bytes(pid_t process) {
   std::ifstream status(text("/proc/", process, "/status"));
   for (std::string line; std::getline(status, line);)
@@ -108,16 +151,9 @@ int64_t most_memory_of(std::vector<std::string> arguments) {
 
 TEST(SlowPlanCommand, ForetellsTheMemoryThatTrainingTakes) {
   Prepared prepared;
-  std::vector<std::string> settings;
-  for (const std::string& setting :
-       {"run=" + prepared.path("run"), "data.corpus=[{path=\"" + prepared.path("shards") + "\"}]",
-        std::string("training.steps=3"), std::string("schedule.warmup_steps=1"), std::string("training.micro_batch=8"),
-        std::string("evaluation.batches=1"), std::string("sample.every=0")})
-    settings.insert(settings.end(), {"--set", setting});
-  std::vector<std::string> plan = {"plan", job("tiny-10m"), "--json", "--budget", "8GiB"};
-  plan.insert(plan.end(), settings.begin(), settings.end());
-  nlohmann::json planned = nlohmann::json::parse(run_lathe(plan).output);
-  std::vector<std::string> train = {"train", job("tiny-10m")};
+  std::vector<std::string> settings = short_run(prepared);
+  nlohmann::json planned = nlohmann::json::parse(run_with({"plan", "--json", "--budget", "8GiB"}, settings).output);
+  std::vector<std::string> train = {"train"};
   train.insert(train.end(), settings.begin(), settings.end());
   int64_t measured = most_memory_of(train), needed = planned.at("needed").get<int64_t>();
   std::cout << "planned " << format_bytes(needed) << " (tensors " << format_bytes(planned.at("tensors").get<int64_t>())
