@@ -4,9 +4,17 @@
 #include <memory>
 #include <utility>
 
+#include "lathe/base/error.h"
 #include "lathe/tensor/tensor.h"
 
 namespace lathe {
+
+/// Thrown out of a collective that cannot end, because a rank it needs has left: it failed, and its own error says why,
+/// or it made fewer calls than the others.
+class RankLeft : public Error {
+ public:
+  using Error::Error;
+};
 
 /// A collective under way. Its tensors must live, and stay unread and unwritten, until wait() returns.
 class Pending {
@@ -55,7 +63,8 @@ class Communicator {
 /// Rank `rank` of a group that exists only on paper: for meta runs, and for groups of one.
 std::unique_ptr<Communicator> make_counting_communicator(int rank, int size);
 
-/// `size` threads of this process, one Runtime each.
+/// `size` threads of this process, one Runtime each. A rank leaves when its Communicator is destroyed, so one that
+/// throws lets none of the others wait: they get RankLeft, from the call they are in or their next.
 class ThreadGroup;
 std::shared_ptr<ThreadGroup> make_thread_group(int size);
 std::unique_ptr<Communicator> join(std::shared_ptr<ThreadGroup> group, int rank);

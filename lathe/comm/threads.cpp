@@ -1,24 +1,75 @@
-#include <barrier>
+#include <algorithm>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <span>
 #include <vector>
 
-#include "lathe/base/error.h"
 #include "lathe/comm/communicator.h"
 
 namespace lathe {
 
-/// Where the threads of a group leave addresses for each other.
+/// Where the threads of a group wait and leave addresses for each other.
 class ThreadGroup {
  public:
-  explicit ThreadGroup(int size) : barrier(size), posted(size_t(size)), mail(size_t(size) * size_t(size)) {}
-  std::barrier<> barrier;
-  std::vector<const std::byte*> posted;
+  explicit ThreadGroup(int size) : posted(size_t(size)), mail_(size_t(size) * size_t(size)) {}
 
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::vector<std::vector<std::byte>> mail;  ///< [from * size + to]; empty: nothing sent
+  /// Returns when all ranks have called it as often.
+  void meet() {
+    std::unique_lock lock(mutex_);
+    int64_t turn = turns_;
+    if (++arrived_ == posted.size()) {
+      arrived_ = 0;
+      ++turns_;
+      changed_.notify_all();
+    }
+    wait(lock, kAll, [&] { return turns_ != turn; });
+  }
+
+  void send(int from, int to, std::span<const std::byte> message) {
+    std::unique_lock lock(mutex_);
+    auto& box = mail_[size_t(from) * posted.size() + size_t(to)];
+    wait(lock, to, [&] { return box.empty(); });
+    box.assign(message.begin(), message.end());
+    changed_.notify_all();
+  }
+
+  void receive(int from, int to, std::span<std::byte> message) {
+    std::unique_lock lock(mutex_);
+    auto& box = mail_[size_t(from) * posted.size() + size_t(to)];
+    wait(lock, from, [&] { return !box.empty(); });
+    if (box.size() != message.size()) throw InternalError("a message of another size than its receiver's tensor");
+    std::copy(box.begin(), box.end(), message.begin());
+    box.clear();
+    changed_.notify_all();
+  }
+
+  void leave(int rank) {
+    std::lock_guard lock(mutex_);
+    left_.push_back(rank);
+    changed_.notify_all();
+  }
+
+  std::vector<const std::byte*> posted;  ///< written before a meeting by each rank, read by all until the next
+
+ private:
+  static constexpr int kAll = -1;
+
+  /// For what needs rank `needed`. What is ready counts before who has left: a rank may go as soon as it has done its
+  /// part.
+  template <class Ready>
+  void wait(std::unique_lock<std::mutex>& lock, int needed, Ready ready) {
+    auto missing = [&] { return needed == kAll ? left_.begin() : std::find(left_.begin(), left_.end(), needed); };
+    changed_.wait(lock, [&] { return ready() || missing() != left_.end(); });
+    if (!ready()) throw RankLeft(text("rank ", *missing(), " of ", posted.size(), " has left its group"));
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t arrived_ = 0;
+  int64_t turns_ = 0;
+  std::vector<std::vector<std::byte>> mail_;  ///< [from * size + to]; empty: nothing sent
+  std::vector<int> left_;                     ///< in the order in which they went
 };
 
 namespace {
@@ -37,6 +88,7 @@ class ThreadCommunicator : public Communicator {
  public:
   ThreadCommunicator(std::shared_ptr<ThreadGroup> group, int rank)
       : Communicator(rank, int(group->posted.size())), group_(std::move(group)) {}
+  ~ThreadCommunicator() override { group_->leave(rank()); }
 
   void run_all_reduce(Tensor& x) override {
     std::vector<std::byte> sum(size_t(x.bytes()));
@@ -79,21 +131,11 @@ class ThreadCommunicator : public Communicator {
   }
 
   void run_send(const Tensor& x, int to) override {
-    std::unique_lock lock(group_->mutex);
-    auto& box = group_->mail[size_t(rank() * size() + to)];
-    group_->changed.wait(lock, [&] { return box.empty(); });
-    box.assign(x.data<std::byte>(), x.data<std::byte>() + x.bytes());
-    group_->changed.notify_all();
+    group_->send(rank(), to, {x.data<std::byte>(), size_t(x.bytes())});
   }
 
   void run_receive(Tensor& x, int from) override {
-    std::unique_lock lock(group_->mutex);
-    auto& box = group_->mail[size_t(from * size() + rank())];
-    group_->changed.wait(lock, [&] { return !box.empty(); });
-    if (int64_t(box.size()) != x.bytes()) throw InternalError("a message of another size than its receiver's tensor");
-    std::memcpy(x.data<std::byte>(), box.data(), box.size());
-    box.clear();
-    group_->changed.notify_all();
+    group_->receive(from, rank(), {x.data<std::byte>(), size_t(x.bytes())});
   }
 
  private:
@@ -103,9 +145,9 @@ class ThreadCommunicator : public Communicator {
   template <class Act>
   void meet(const Tensor& mine, Act act) {
     group_->posted[size_t(rank())] = mine.data<std::byte>();
-    group_->barrier.arrive_and_wait();
+    group_->meet();
     act();
-    group_->barrier.arrive_and_wait();
+    group_->meet();
   }
 };
 

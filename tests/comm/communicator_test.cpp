@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "lathe/base/error.h"
 #include "lathe/tensor/sum.h"
 #include "tests/support/ranks.h"
@@ -160,6 +164,76 @@ TEST_P(Ranks, CountOnPaperWhatTheySendInEarnest) {
     int64_t bytes = kPart * int64_t(sizeof(float)), others = size - 1;
     EXPECT_EQ(sent, (std::vector<int64_t>{2 * bytes * others, bytes * others, bytes * others, bytes * others,
                                           ranks.rank() == 0 && size > 1 ? bytes : 0, bytes}));
+  });
+}
+
+using RankBody = std::function<void(Communicator& ranks)>;
+
+/// A collective that a rank waits in for the last one.
+struct Waiting {
+  const char* name;
+  RankBody call;
+};
+
+class WaitingRanks : public testing::TestWithParam<Waiting> {};
+
+TEST_P(WaitingRanks, FailWhenOneOfThemThrows) {
+  constexpr int kRanks = 3;
+  std::atomic<int> told = 0;
+  RankBody body = [&](Communicator& ranks) {
+    Tensor x = filled(ranks.rank(), 3);
+    ranks.all_reduce(x).wait();
+    require(ranks.rank() != kRanks - 1, "the disk is full");
+    try {
+      GetParam().call(ranks);
+    } catch (const RankLeft& error) {
+      told += text("rank 2 of 3 has left its group") == error.what();
+      throw;
+    }
+  };
+  try {
+    on_ranks(kRanks, body);
+    FAIL() << "a rank threw";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "the disk is full");
+  }
+  EXPECT_EQ(told, kRanks - 1);
+}
+
+Tensor six() { return zeros({6}); }
+
+INSTANTIATE_TEST_SUITE_P(Communicator, WaitingRanks,
+                         testing::Values(Waiting{"AllReduce",
+                                                 [](Communicator& ranks) {
+                                                   Tensor x = six();
+                                                   ranks.all_reduce(x).wait();
+                                                 }},
+                                         Waiting{"AllGather",
+                                                 [](Communicator& ranks) {
+                                                   Tensor part = zeros({2}), whole = six();
+                                                   ranks.all_gather(part, whole).wait();
+                                                 }},
+                                         Waiting{"Receive",
+                                                 [](Communicator& ranks) {
+                                                   Tensor x = six();
+                                                   ranks.receive(x, 2).wait();
+                                                 }},
+                                         Waiting{"Send",
+                                                 [](Communicator& ranks) {
+                                                   for (int times = 0; times < 2; ++times) ranks.send(six(), 2).wait();
+                                                 }}),
+                         [](const auto& waiting) { return waiting.param.name; });
+
+TEST(Communicator, LetsARankLeaveThatHasDoneItsPart) {
+  on_ranks(2, [](Communicator& ranks) {
+    Tensor x = filled(ranks.rank(), 4);
+    if (ranks.rank() == 0) {
+      ranks.send(x, 1).wait();
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      ranks.receive(x, 0).wait();
+      EXPECT_EQ(values(x), values(filled(0, 4)));
+    }
   });
 }
 

@@ -7,7 +7,7 @@
 namespace lathe {
 
 /// Runs `body` once for each of `size` ranks, each a thread with a Runtime of its own and one OpenMP thread, and waits.
-/// Then throws what the first rank threw; a rank that throws must do so where all do, or the others wait for it.
+/// Then throws what the first rank threw that did not fail because of another.
 void on_ranks(int size, const std::function<void(Communicator& ranks)>& body);
 
 /// A mesh whose tensor, or data, axis is `ranks`; the others are groups of one.
