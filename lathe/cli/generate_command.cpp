@@ -13,6 +13,7 @@
 #include "lathe/base/numbers.h"
 #include "lathe/base/utf8.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/escapes.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/files/load_model.h"
 #include "lathe/infer/generator.h"
@@ -45,20 +46,6 @@ struct Options {
   int64_t batch = 8;
   bool json = false, greedy = false;
 };
-
-/// "\n", "\t" and "\\" as a shell passes them.
-std::string unescaped(const std::string& written) {
-  std::string out;
-  for (size_t i = 0; i < written.size(); ++i) {
-    char next = written[i] == '\\' && i + 1 < written.size() ? written[i + 1] : 0;
-    size_t known = std::string_view("nt\\").find(next);
-    if (next == 0 || known == std::string_view::npos)
-      out += written[i];
-    else
-      out += "\n\t\\"[known], ++i;
-  }
-  return out;
-}
 
 void read_prompts(const std::string& path, std::vector<std::string>& prompts) {
   bool objects = path.find(".jsonl") != std::string::npos;

@@ -3,19 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <map>
 
+#include "lathe/cli/escapes.h"
+
 namespace lathe::cli {
 namespace {
-
-/// "\n", "\t", "\r" and "\\" as a shell passes them.
-std::string unescaped(const std::string& written) {
-  const std::map<char, char> meaning = {{'n', '\n'}, {'t', '\t'}, {'r', '\r'}, {'\\', '\\'}};
-  std::string out;
-  for (size_t i = 0; i < written.size(); ++i) {
-    const bool escape = written[i] == '\\' && i + 1 < written.size() && meaning.count(written[i + 1]) > 0;
-    out += escape ? meaning.at(written[++i]) : written[i];
-  }
-  return out;
-}
 
 template <class Value>
 void add_choice(CLI::App& app, const std::string& name, Value& value, const std::map<std::string, Value>& choices,
