@@ -1,34 +1,30 @@
 #include "lathe/nn/normal.h"
 #include "lathe/ops/parallel.h"
 #include "lathe/tensor/lanes.h"
+#include "lathe/tensor/philox.h"
 
 namespace lathe::LATHE_ISA {
 namespace {
 
 constexpr int64_t kPairs = 256;  // drawn at a time
 
-/// Normal numbers 2 p and 2 p + 1 for p of [first, first + kPairs): Random::normal(), a pair a lane.
+/// Normal numbers 2 p and 2 p + 1 for p of [first, first + kPairs): Random::normal(). First their bits, a pair a lane
+/// of 64, then a number a lane of 32.
 void draw_pairs(uint64_t key, uint64_t first, float deviation, float* to) {
+  uint32_t radius_bits[2 * kPairs], turn_bits[2 * kPairs];
 #pragma omp simd
   for (int64_t pair = 0; pair < kPairs; ++pair) {
     uint64_t counter = first + uint64_t(pair);
-    uint32_t c0 = uint32_t(counter), c1 = uint32_t(counter >> 32), c2 = 0, c3 = 0;
-    uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);
-    for (int round = 0; round < 10; ++round) {
-      uint64_t p0 = uint64_t(0xd2511f53u) * c0, p1 = uint64_t(0xcd9e8d57u) * c2;
-      c0 = uint32_t(p1 >> 32) ^ c1 ^ k0;
-      c1 = uint32_t(p1);
-      c2 = uint32_t(p0 >> 32) ^ c3 ^ k1;
-      c3 = uint32_t(p0);
-      k0 += 0x9e3779b9u;
-      k1 += 0xbb67ae85u;
-    }
-    auto normal = [deviation](uint32_t a, uint32_t b) {
-      float radius = __builtin_sqrtf(-2.0f * log_of((float(int32_t(a >> 8)) + 1.0f) * 0x1p-24f));
-      return deviation * radius * -cos_of_turns(float(int32_t(b >> 8)) * 0x1p-24f - 0.5f);
-    };
-    to[2 * pair] = normal(c0, c1);
-    to[2 * pair + 1] = normal(c2, c3);
+    PhiloxWords bits = philox({counter, counter >> 32, 0, 0}, key);
+    radius_bits[2 * pair] = uint32_t(bits.x);
+    turn_bits[2 * pair] = uint32_t(bits.y);
+    radius_bits[2 * pair + 1] = uint32_t(bits.z);
+    turn_bits[2 * pair + 1] = uint32_t(bits.w);
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < 2 * kPairs; ++i) {
+    float radius = __builtin_sqrtf(-2.0f * log_of((float(int32_t(radius_bits[i] >> 8)) + 1.0f) * 0x1p-24f));
+    to[i] = deviation * radius * -cos_of_turns(float(int32_t(turn_bits[i] >> 8)) * 0x1p-24f - 0.5f);
   }
 }
 

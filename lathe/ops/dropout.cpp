@@ -1,9 +1,8 @@
 #include "lathe/ops/dropout.h"
 
-#include <array>
-
 #include "lathe/ops/gradient_target.h"
 #include "lathe/ops/parallel.h"
+#include "lathe/tensor/philox.h"
 #include "lathe/tensor/tape.h"
 
 namespace lathe {
@@ -41,20 +40,6 @@ Tensor dropout(const Tensor& x, float p, const Random& random, const Tensor& tok
 
 namespace {
 
-using Words = std::array<uint32_t, 4>;
-
-/// Philox 4x32-10 (Salmon et al. 2011).
-Words philox(Words counter, uint64_t key) {
-  uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);
-  for (int round = 0; round < 10; ++round) {
-    uint64_t p0 = uint64_t(0xd2511f53u) * counter[0], p1 = uint64_t(0xcd9e8d57u) * counter[2];
-    counter = {uint32_t(p1 >> 32) ^ counter[1] ^ k0, uint32_t(p1), uint32_t(p0 >> 32) ^ counter[3] ^ k1, uint32_t(p0)};
-    k0 += 0x9e3779b9u;
-    k1 += 0xbb67ae85u;
-  }
-  return counter;
-}
-
 uint64_t token_key(const Tensor& keys, int64_t row) {
   return keys.dtype() == DType::i64 ? uint64_t(keys.data<int64_t>()[row]) : uint64_t(keys.data<int32_t>()[row]);
 }
@@ -63,11 +48,12 @@ template <class T>
 void drop_row(const T* x, uint64_t token, const DropoutRule& rule, int64_t columns, T* out) {
   for (int64_t start = 0; start < columns; start += 128)
     for (int64_t lane = 0; lane < 16; ++lane) {
-      Words words = philox({uint32_t(token), uint32_t(token >> 32), uint32_t(start / 8 + lane), 0}, rule.key);
+      PhiloxWords block = philox({token, token >> 32, uint64_t(start / 8 + lane), 0}, rule.key);
+      uint64_t words[] = {block.x, block.y, block.z, block.w};
       for (int64_t v = 0; v < 8; ++v) {
         int64_t c = start + 16 * v + lane;
         if (c >= columns) break;
-        uint32_t bits = (words[size_t(v / 2)] >> (v % 2 * 16)) & 0xffffu;
+        uint32_t bits = (words[v / 2] >> (v % 2 * 16)) & 0xffffu;
         out[c] = bits < rule.threshold ? T(float(x[c]) * rule.scale) : T(0.0f);
       }
     }

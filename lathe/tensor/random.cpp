@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "lathe/tensor/philox.h"
+
 namespace lathe {
 namespace {
 
@@ -24,18 +26,8 @@ Random Random::fork(std::string_view name) const {
 }
 
 std::array<uint32_t, 4> Random::block(uint64_t counter) const {
-  uint32_t c0 = uint32_t(counter), c1 = uint32_t(counter >> 32), c2 = 0, c3 = 0;
-  uint32_t k0 = uint32_t(key_), k1 = uint32_t(key_ >> 32);
-  for (int round = 0; round < 10; ++round) {
-    uint64_t p0 = uint64_t(0xd2511f53u) * c0, p1 = uint64_t(0xcd9e8d57u) * c2;
-    c0 = uint32_t(p1 >> 32) ^ c1 ^ k0;
-    c1 = uint32_t(p1);
-    c2 = uint32_t(p0 >> 32) ^ c3 ^ k1;
-    c3 = uint32_t(p0);
-    k0 += 0x9e3779b9u;
-    k1 += 0xbb67ae85u;
-  }
-  return {c0, c1, c2, c3};
+  PhiloxWords words = philox({counter, counter >> 32, 0, 0}, key_);
+  return {uint32_t(words.x), uint32_t(words.y), uint32_t(words.z), uint32_t(words.w)};
 }
 
 float Random::uniform(uint64_t n) const { return float(bits(n) >> 8) * 0x1p-24f; }
