@@ -13,6 +13,7 @@
 #include "lathe/files/tensor_files.h"
 #include "lathe/models/family.h"
 #include "lathe/tensor/transfer.h"
+#include "lathe/tokenize/tokenizer.h"
 #include "lathe/train/manifest.h"
 
 namespace lathe {
@@ -75,12 +76,26 @@ void copy_tokenizer(const std::string& from, const std::string& to) {
     if (std::string file = from + "/" + name; fs::exists(file)) replace_file(to + "/" + name, MappedFile(file).bytes());
 }
 
+/// Others know a model's tokens from its config.json, which names those of its tokenizer where the job names none. Like
+/// a prompt of ours, a text begins with the end token where there is no other.
+ModelConfig with_tokens_of(ModelConfig config, const Tokenizer& tokenizer) {
+  auto fill = [](int64_t& id, std::optional<TokenId> token) {
+    if (id < 0 && token) id = int64_t(*token);
+  };
+  fill(config.eos_token_id, tokenizer.end_token());
+  fill(config.bos_token_id, tokenizer.begin_token());
+  fill(config.bos_token_id, tokenizer.end_token());
+  return config;
+}
+
 }  // namespace
 
 void write_snapshot(const std::string& directory, Trainer& trainer, int64_t step, const std::string& tokenizer) {
   const JobSettings& job = trainer.job();
   fs::create_directories(directory + kOptimizer);
-  replace_file(directory + "/config.json", model_config_json(job.model, DType::f32));
+  ModelConfig config = tokenizer.empty() ? job.model : with_tokens_of(job.model, Tokenizer::load(tokenizer));
+  replace_file(directory + "/config.json", model_config_json(config, DType::f32));
+  replace_file(directory + "/generation_config.json", generation_config_json(config));
   replace_file(directory + "/job.toml", print_settings(job, JobSettings::kFormat));
   replace_file(directory + kState, state_text(trainer, step));
   if (!tokenizer.empty()) copy_tokenizer(tokenizer, directory);

@@ -12,7 +12,7 @@ namespace lathe {
 /// with the moments, under the weights' own names. It does not depend on how the model is laid out in memory.
 
 /// Writes everything but makes it durable only as far as publish_directory() does. `tokenizer` is the directory that
-/// tokenizer files are copied from; empty: none.
+/// tokenizer files are copied from, and the tokens that config.json names where the job names none; empty: none.
 void write_snapshot(const std::string& directory, Trainer& trainer, int64_t step, const std::string& tokenizer);
 
 /// Fills `trainer` from `directory`; returns the step. Throws Error when something does not fit the job. Checksums are
