@@ -7,6 +7,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_directory.h"
 
 namespace lathe {

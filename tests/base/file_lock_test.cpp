@@ -8,6 +8,7 @@
 #include <csignal>
 #include <optional>
 
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_directory.h"
 
 namespace lathe {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lathe/base/line_reader.h"
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_directory.h"
 
 namespace lathe {

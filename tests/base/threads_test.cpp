@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "lathe/base/prefetcher.h"
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_directory.h"
 
 namespace lathe {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
 #include "lathe/data/split_writer.h"
 

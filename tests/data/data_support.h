@@ -42,20 +42,4 @@ std::string write_tokenizer(const Scratch& scratch);
 std::string read_bytes(const std::string& path);
 void write_bytes(const std::string& path, const std::string& bytes);
 
-/// The message of the Error that `action` throws; empty when it throws none.
-template <class Action>
-std::string error_of(Action&& action);
-
 }  // namespace lathe::data
-
-#include "lathe/base/error.h"
-
-template <class Action>
-std::string lathe::data::error_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}

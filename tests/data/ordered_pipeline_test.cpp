@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/data/data_support.h"
+#include "tests/support/error_of.h"
 
 namespace lathe::data {
 namespace {

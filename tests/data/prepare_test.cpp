@@ -10,6 +10,7 @@
 #include "lathe/tokenize/tokenizer.h"
 #include "tests/data/data_support.h"
 #include "tests/support/checkout.h"
+#include "tests/support/error_of.h"
 #include "tests/support/program.h"
 
 namespace lathe::data {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tests/data/data_support.h"
+#include "tests/support/error_of.h"
 
 namespace lathe::data {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "lathe/data/token_shards.h"
 #include "tests/data/data_support.h"
+#include "tests/support/error_of.h"
 
 namespace lathe::data {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "lathe/data/sample_order.h"
 #include "tests/data/data_support.h"
+#include "tests/support/error_of.h"
 
 namespace lathe::data {
 namespace {

@@ -11,6 +11,7 @@
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
 #include "lathe/train/trainer.h"
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/whole_pass.h"
 

@@ -8,6 +8,7 @@
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
 #include "tests/files/files_support.h"
+#include "tests/support/error_of.h"
 #include "tests/support/whole_pass.h"
 
 namespace lathe {
@@ -20,12 +21,12 @@ class ModelConfigTest : public test::FolderTest {
  protected:
   std::string problem(const std::string& json) {
     write("config.json", json);
-    return test::error_of([&] { read_model_config(path()); });
+    return error_of([&] { read_model_config(path()); });
   }
 };
 
 TEST_F(ModelConfigTest, NamesTheFileAndWhatIsWrong) {
-  EXPECT_THAT(test::error_of([&] { read_model_config(path()); }), HasSubstr("config.json"));
+  EXPECT_THAT(error_of([&] { read_model_config(path()); }), HasSubstr("config.json"));
   EXPECT_THAT(problem(""), AllOf(HasSubstr("config.json:1"), HasSubstr("not JSON")));
   EXPECT_THAT(problem("[]"), HasSubstr("no JSON object"));
   EXPECT_THAT(problem("{}"), HasSubstr("no model_type"));
@@ -52,7 +53,7 @@ TEST_F(ModelConfigTest, RefusesBombs) {
 TEST(Models, TooLargeForAnyMachineAreAnErrorWithTheShape) {
   Runtime runtime({.meta = true}, 0);
   const int64_t huge = int64_t{1} << 30;
-  EXPECT_THAT(test::error_of([&] {
+  EXPECT_THAT(error_of([&] {
                 make_model({.model_type = "gpt2",
                             .vocab_size = huge,
                             .hidden_size = huge,
@@ -77,7 +78,7 @@ class TensorFilesTest : public test::FolderTest {
   }
   void save(int64_t file_bytes) { save_tensors(path(), tensor_sources(model_->inventory(), DType::f32), file_bytes); }
   std::string load_error(int64_t vocabulary = 16) {
-    return test::error_of(
+    return error_of(
         [&] { load_tensors(ready_model(config(vocabulary))->inventory(), TensorFiles(path()), "transformer."); });
   }
   std::string index_error(const std::string& json) {

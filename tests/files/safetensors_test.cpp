@@ -8,6 +8,7 @@
 
 #include "lathe/base/text_input.h"
 #include "tests/files/files_support.h"
+#include "tests/support/error_of.h"
 
 namespace lathe {
 namespace {
@@ -16,7 +17,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 std::string header_error(const std::string& json, int64_t data_bytes) {
-  return test::error_of([&] { parse_safetensors_header(json, data_bytes, "x.safetensors"); });
+  return error_of([&] { parse_safetensors_header(json, data_bytes, "x.safetensors"); });
 }
 
 /// A header's entry of F32 [`count`] at `first` to `last`.
@@ -33,7 +34,7 @@ class SafetensorsTest : public test::FolderTest {
     return write(name, bytes + behind);
   }
   std::string open_error(const std::string& path) {
-    return test::error_of([&] { SafetensorsFile file(path); });
+    return error_of([&] { SafetensorsFile file(path); });
   }
   TensorSource source(const std::string& name, std::vector<float> values) {
     return {name, DType::f32, {int64_t(values.size())}, [values](const auto& fill) {

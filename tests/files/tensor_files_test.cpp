@@ -11,6 +11,7 @@
 #include "lathe/base/threads.h"
 #include "tests/support/ranks.h"
 #include "tests/support/training_step.h"
+#include "tests/support/whole_pass.h"
 
 namespace lathe {
 namespace {
@@ -19,15 +20,9 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kAnySize = int64_t{1} << 40;
 
-ModelConfig small_config(const std::string& model_type) {
-  ModelConfig config;
-  config.model_type = model_type;
-  config.vocab_size = 40;
-  config.hidden_size = 16;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 2;
+ModelConfig narrow_config(const std::string& model_type) {
+  ModelConfig config = small_config(model_type);
   config.intermediate_size = 24;
-  config.max_position_embeddings = 16;
   return config;
 }
 
@@ -41,7 +36,7 @@ class SavedTensors : public testing::TestWithParam<const char*> {
   ~SavedTensors() override { fs::remove_all(folder_); }
 
   std::unique_ptr<Model> model_of_seed(uint64_t seed) const {
-    auto model = make_model(small_config(GetParam()));
+    auto model = make_model(narrow_config(GetParam()));
     fill(*model, seed);
     return model;
   }
@@ -113,7 +108,7 @@ TEST_P(SavedTensors, GiveEachRankItsPart) {
   std::mutex mutex;
   on_ranks(2, [&](Communicator& ranks) {
     Mesh mesh = tensor_mesh(ranks);
-    auto part = make_model(small_config(GetParam()), mesh);
+    auto part = make_model(narrow_config(GetParam()), mesh);
     fill(*part, 2);
     load(*part);
     std::lock_guard lock(mutex);
@@ -125,7 +120,7 @@ TEST_P(SavedTensors, GiveEachRankItsPart) {
 TEST_P(SavedTensors, LeaveOutWhatOtherRanksHavePartsOf) {
   on_ranks(2, [&](Communicator& ranks) {
     Mesh mesh = tensor_mesh(ranks);
-    auto part = make_model(small_config(GetParam()), mesh);
+    auto part = make_model(narrow_config(GetParam()), mesh);
     fill(*part, 1);
     Inventory inventory = part->inventory();
     std::vector<std::string> names, whole;

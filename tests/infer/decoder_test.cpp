@@ -6,6 +6,7 @@
 #include "lathe/nn/prepare.h"
 #include "lathe/tensor/sum.h"
 #include "tests/infer/infer_support.h"
+#include "tests/support/error_of.h"
 
 namespace lathe {
 namespace {

@@ -5,6 +5,7 @@
 #include "lathe/base/utf8.h"
 #include "lathe/models/family.h"
 #include "tests/infer/infer_support.h"
+#include "tests/support/error_of.h"
 
 namespace lathe {
 namespace {

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "lathe/base/error.h"
 #include "lathe/infer/decoder.h"
 #include "lathe/infer/generator.h"
 
@@ -45,16 +44,5 @@ std::vector<Generated> generate(Model& model, const ModelConfig& config, DType d
                                 const std::vector<std::vector<TokenId>>& prompts, const GenerationOptions& options,
                                 int64_t batch, const GenerationHooks& hooks = {},
                                 const std::vector<TokenId>& end_tokens = {});
-
-/// The message of the Error that `action` throws; "" when it throws none.
-template <class Action>
-std::string error_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 }  // namespace lathe::test

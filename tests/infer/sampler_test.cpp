@@ -5,11 +5,10 @@
 #include <cmath>
 
 #include "tests/infer/infer_support.h"
+#include "tests/support/error_of.h"
 
 namespace lathe {
 namespace {
-
-using test::error_of;
 
 /// Logits of these probabilities.
 std::vector<float> logits_of(std::initializer_list<double> probabilities) {

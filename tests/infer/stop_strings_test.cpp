@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/infer/infer_support.h"
+#include "tests/support/error_of.h"
 
 namespace lathe {
 namespace {
@@ -56,7 +57,7 @@ TEST(StopStrings, GiveTheSameTextWhereverPiecesAreCut) {
 }
 
 TEST(StopStrings, AreNotEmpty) {
-  EXPECT_EQ(test::error_of([] { StopStrings({"a", ""}); }), "a stop string must not be empty");
+  EXPECT_EQ(error_of([] { StopStrings({"a", ""}); }), "a stop string must not be empty");
 }
 
 }  // namespace

@@ -16,14 +16,8 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-ModelConfig small_config(const std::string& model_type) {
-  ModelConfig config;
-  config.model_type = model_type;
-  config.vocab_size = 40;
-  config.hidden_size = 16;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 2;
-  config.max_position_embeddings = 16;
+ModelConfig large_weights(const std::string& model_type) {
+  ModelConfig config = small_config(model_type);
   config.initializer_range = 0.3;
   return config;
 }
@@ -125,7 +119,7 @@ TEST(Family, PadsTablesOfTokensOnAGpuAlone) {
 }
 
 TEST_P(Logits, DependOnNoTokenAhead) {
-  auto model = ready_model(small_config(GetParam()));
+  auto model = ready_model(large_weights(GetParam()));
   std::vector<float> one = logits_of(*model, {3, 1, 4, 1, 5}, {0, 5}),
                      other = logits_of(*model, {3, 1, 4, 2, 7}, {0, 5});
   EXPECT_TRUE(std::equal(one.begin(), one.begin() + 3 * 40, other.begin()));
@@ -133,7 +127,7 @@ TEST_P(Logits, DependOnNoTokenAhead) {
 }
 
 TEST_P(Logits, DependOnTheOrderOfTokens) {
-  ModelConfig config = small_config(GetParam());
+  ModelConfig config = large_weights(GetParam());
   config.num_hidden_layers = 1;  // the first layer alone knows order from positions only
   auto model = ready_model(config);
   std::vector<float> one = logits_of(*model, {3, 1, 4}, {0, 3}), other = logits_of(*model, {1, 3, 4}, {0, 3});
@@ -143,7 +137,7 @@ TEST_P(Logits, DependOnTheOrderOfTokens) {
 }
 
 TEST_P(Logits, DependOnNoOtherSequence) {
-  auto model = ready_model(small_config(GetParam()));
+  auto model = ready_model(large_weights(GetParam()));
   std::vector<float> both = logits_of(*model, {3, 1, 4, 1, 5, 9, 2}, {0, 3, 7});
   std::vector<float> first = logits_of(*model, {3, 1, 4}, {0, 3}), second = logits_of(*model, {1, 5, 9, 2}, {0, 4});
   first.insert(first.end(), second.begin(), second.end());

@@ -8,6 +8,7 @@
 #include "tests/support/ranks.h"
 #include "tests/support/run_counts.h"
 #include "tests/support/training_step.h"
+#include "tests/support/whole_pass.h"
 
 namespace lathe {
 namespace {
@@ -76,13 +77,7 @@ constexpr int kRanks = 2;
 constexpr int64_t kTokens = 12;
 
 ModelConfig tied_config(const std::string& model_type) {
-  ModelConfig config;
-  config.model_type = model_type;
-  config.vocab_size = 40;
-  config.hidden_size = 16;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 2;
-  config.max_position_embeddings = 16;
+  ModelConfig config = small_config(model_type);
   config.tie_word_embeddings = true;
   return config;
 }

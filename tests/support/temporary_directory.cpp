@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "lathe/base/error.h"
+
 namespace lathe {
 
 TemporaryDirectory::TemporaryDirectory() {

@@ -5,8 +5,6 @@
 #include <string>
 #include <string_view>
 
-#include "lathe/base/error.h"
-
 namespace lathe {
 
 /// A fresh directory for one test, removed with everything in it.
@@ -24,16 +22,5 @@ class TemporaryDirectory {
 };
 
 std::string content_of(const std::string& path);
-
-/// The message of the Error that `action` throws; "" when it throws none.
-template <class Action>
-std::string error_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 }  // namespace lathe

@@ -34,6 +34,17 @@ Tensor WholePass::attend(int, const Tensor& qkv, const AttentionSpec& spec) {
   return attention(rotated, offsets_, tokens_.elements(), spec);
 }
 
+ModelConfig small_config(const std::string& model_type) {
+  ModelConfig config;
+  config.model_type = model_type;
+  config.vocab_size = 40;
+  config.hidden_size = 16;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 2;
+  config.max_position_embeddings = 16;
+  return config;
+}
+
 std::unique_ptr<Model> ready_model(const ModelConfig& config, DType compute, bool trained) {
   auto model = make_model(config);
   for (Parameter* parameter : model->inventory().parameters) {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "lathe/models/family.h"
@@ -26,6 +27,9 @@ class WholePass : public Pass {
 /// An i32 tensor of these values; without them on a meta device.
 Tensor tensor_of(const std::vector<int32_t>& values);
 std::vector<float> values_of(const Tensor& tensor);
+
+/// Two layers of width 16, 40 tokens, 16 positions.
+ModelConfig small_config(const std::string& model_type);
 
 /// A model with bytes, initialized from seed 1.
 std::unique_ptr<Model> ready_model(const ModelConfig& config, DType compute = DType::f32, bool trained = false);

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "lathe/base/error.h"
 #include "lathe/base/json.h"
 #include "lathe/tokenize/byte_alphabet.h"
 #include "lathe/tokenize/json_text.h"

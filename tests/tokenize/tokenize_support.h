@@ -4,7 +4,6 @@
 #include <string_view>
 #include <vector>
 
-#include "lathe/base/error.h"
 #include "lathe/tokenize/trainer.h"
 
 namespace lathe::test {
@@ -25,16 +24,5 @@ inline std::string pieces(const Tokenizer& tokenizer, std::string_view text) {
 
 /// `count` bytes that a seed chooses; about half of them letters, so that words form.
 std::string random_bytes(uint64_t seed, size_t count);
-
-/// The message of the Error that `action` throws; empty when it throws none.
-template <class Action>
-std::string error_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 }  // namespace lathe::test

@@ -7,13 +7,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/error_of.h"
 #include "tests/support/program.h"
 #include "tests/tokenize/tokenize_support.h"
 
 namespace lathe {
 namespace {
 
-using test::error_of;
 using test::pieces;
 using test::trained_on;
 using testing::AllOf;

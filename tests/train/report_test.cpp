@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_directory.h"
 
 namespace lathe {
