@@ -7,6 +7,9 @@
 #ifndef LATHE_VERSION
 #define LATHE_VERSION "unknown"
 #endif
+#ifndef __has_feature  // clang's way to tell; GCC defines __SANITIZE_...
+#define __has_feature(name) 0
+#endif
 
 namespace lathe {
 namespace {
@@ -25,9 +28,9 @@ std::string build_type() {
 #else
   std::string type = "debug";
 #endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
   type += ", address sanitizer";
-#elif defined(__SANITIZE_THREAD__)
+#elif defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
   type += ", thread sanitizer";
 #endif
   return type;

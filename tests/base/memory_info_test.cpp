@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <vector>
 
 #include "tests/support/temporary_directory.h"
@@ -36,6 +37,7 @@ TEST(ProcessMemory, SeesAnAllocation) {
   int64_t before = process_memory().anonymous;
   std::vector<char> block(32 << 20, 1);
   ProcessMemory after = process_memory();
+  EXPECT_EQ(std::memchr(block.data(), 0, block.size()), nullptr);  // or clang would leave the block out
   EXPECT_GE(after.anonymous - before, int64_t{30} << 20);
   EXPECT_GE(after.resident, after.anonymous);
   EXPECT_GE(after.peak, after.resident);
