@@ -10,16 +10,13 @@
 namespace lathe {
 namespace {
 
-/// loss [1] = scale [1] * sum of losses [rows], in the order of rows.
-constinit Kernel<void(const Tensor& losses, const Tensor& scale, Tensor& loss)> total_kernel{"total_loss"};
-
-void total_plain(const Tensor& losses, const Tensor& scale, Tensor& loss) {
+void total_loss_plain(const Tensor& losses, const Tensor& scale, Tensor& loss) {
   double total = 0;
   for (int64_t i = 0; i < losses.elements(); ++i) total += losses.data<float>()[i];
   loss.data<float>()[0] = float(total * scale.data<float>()[0]);
 }
 
-const bool provided = total_kernel.provide(Isa::plain, total_plain);
+const bool provided = total_loss_kernel.provide(Isa::plain, total_loss_plain);
 
 /// The gradient of one chunk's rows goes where it belongs in that of all.
 class ChunkSink : public GradientSink {
@@ -82,7 +79,7 @@ Tensor chunked_cross_entropy(const Tensor& hidden, const Project& head, const Te
     else
       score(chunk, head, scale);
   }
-  total_kernel({rows, losses.bytes()}, losses, scale, loss);
+  total_loss_kernel({rows, losses.bytes()}, losses, scale, loss);
   record({&loss}, {&hidden}, {[dhidden](std::span<const Tensor>) -> Gradients { return {dhidden}; }});
   return loss;
 }

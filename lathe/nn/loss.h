@@ -1,8 +1,12 @@
 #pragma once
 
 #include "lathe/nn/pass.h"
+#include "lathe/tensor/kernel.h"
 
 namespace lathe {
+
+/// loss [1] = scale [1] * sum of losses [rows], in an order that depends on `rows` alone and in f64; all f32.
+constinit inline Kernel<void(const Tensor& losses, const Tensor& scale, Tensor& loss)> total_loss_kernel{"total_loss"};
 
 /// Cross-entropy of `head(hidden)` without ever holding all logits: chunks of `rows_per_chunk` rows are projected,
 /// scored and, when a tape records, differentiated at once (Liger Kernel's fused linear cross-entropy).
