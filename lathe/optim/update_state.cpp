@@ -17,6 +17,11 @@ Verdict judge(const UpdateValues& v, const UpdateRule& rule) {
   return Verdict::applied;
 }
 
+bool stops(Verdict verdict, const UpdateRule& rule) {
+  if (verdict == Verdict::applied) return false;
+  return verdict == Verdict::not_finite ? rule.not_finite_stops : rule.spike_stops;
+}
+
 void apply(UpdateValues& v, const UpdateRule& rule) {
   ++v.updates;
   float keep = std::min(kMemory, float(v.updates - 1) / float(v.updates));
@@ -29,6 +34,7 @@ void apply(UpdateValues& v, const UpdateRule& rule) {
 void decide_cpu(const Tensor& loss, const Tensor& sum_of_squares, const Tensor& learning_rate, const UpdateRule& rule,
                 Tensor& values) {
   UpdateValues& v = *values.data<UpdateValues>();
+  if (stops(v.verdict, rule)) return;
   v.loss = *loss.data<float>();
   v.gradient_norm = std::sqrt(*sum_of_squares.data<float>());
   v.learning_rate = *learning_rate.data<float>();
@@ -48,8 +54,12 @@ const bool provided = decide_update_kernel.provide(Isa::plain, decide_cpu);
 UpdateState::UpdateState(const UpdateRule& rule) : rule_(rule) {
   PurposeScope scope(Purpose::optimizer);
   values_ = Tensor::empty({int64_t(sizeof(UpdateValues) / sizeof(float))});
-  UpdateValues none;
-  upload(std::span<const UpdateValues>(&none, 1), values_);
+  restore({});
+}
+
+void UpdateState::restore(UpdateValues values) {
+  values.verdict = Verdict::applied;
+  upload(std::span<const UpdateValues>(&values, 1), values_);
 }
 
 void UpdateState::decide(const Tensor& loss, const Tensor& sum_of_squares, const Tensor& learning_rate) {

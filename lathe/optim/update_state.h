@@ -32,9 +32,13 @@ struct UpdateRule {
   float loss_spike = 0;    ///< leave out an update whose loss is above this many times the running average; 0: never
   float norm_spike = 0;    ///< the same for the norm of the gradients
   int32_t settling = 100;  ///< updates before which nothing counts as a spike
+  /// An update that is left out for this reason is the last that changes anything, the values included: whoever reads
+  /// them later, with more steps under way, finds the weights before the trouble.
+  bool not_finite_stops = false, spike_stops = false;
 };
 
-/// Decides about one update: reads loss [1], sum_of_squares [1] and learning_rate [1], and moves `values` on.
+/// Decides about one update: reads loss [1], sum_of_squares [1] and learning_rate [1], and moves `values` on; after an
+/// update that stops the run it leaves them as they are.
 constinit inline Kernel<void(const Tensor& loss, const Tensor& sum_of_squares, const Tensor& learning_rate,
                              const UpdateRule& rule, Tensor& values)>
     decide_update_kernel{"decide_update"};
@@ -49,6 +53,8 @@ class UpdateState {
   void decide(const Tensor& loss, const Tensor& sum_of_squares, const Tensor& learning_rate);
   const Tensor& values() const { return values_; }  ///< UpdateValues
   Tensor& values() { return values_; }
+  /// Goes on from the values of another run, even where that run was stopped.
+  void restore(UpdateValues values);
   /// What the last update did; nothing on meta.
   std::optional<UpdateValues> read() const;
 

@@ -1,6 +1,7 @@
 #include "lathe/train/snapshot.h"
 
 #include <array>
+#include <bit>
 #include <cstring>
 #include <deque>
 #include <filesystem>
@@ -64,7 +65,7 @@ int64_t read_state(const std::string& path, Trainer& trainer) {
     int format = state.at("format").get<int>();
     require(format <= kFormat, path, ": format ", format, " is newer than ", kFormat, ", the newest this lathe reads");
     Words words = state.at("update").get<Words>();
-    upload(std::span<const uint32_t>(words), trainer.state().values());
+    trainer.state().restore(std::bit_cast<UpdateValues>(words));
     return state.at("step").get<int64_t>();
   } catch (const json::exception& error) {
     throw Error(text(path, ": ", error.what()));

@@ -17,6 +17,8 @@ UpdateRule update_rule(const JobSettings& job) {
     rule.loss_spike = float(job.training.loss_spike);
     rule.norm_spike = float(job.training.norm_spike);
   }
+  rule.not_finite_stops = job.training.on_nan == OnTrouble::stop;
+  rule.spike_stops = job.training.on_spike == OnTrouble::stop;
   return rule;
 }
 

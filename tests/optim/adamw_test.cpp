@@ -110,6 +110,36 @@ TEST(UpdateState, LeavesOutWhatIsNotFiniteOrSpikes) {
   EXPECT_EQ(state.read()->left_out, 4);
 }
 
+/// Steps that were under way when the trouble was seen must not touch the weights that are saved.
+TEST(UpdateState, LeavesEverythingOutAfterAnUpdateThatStopsTheRun) {
+  Runtime runtime({}, 1 << 20);
+  UpdateState state({.loss_spike = 2, .settling = 1, .not_finite_stops = true});
+  state.decide(scalar(3), scalar(1), scalar(0.1f));
+  state.decide(scalar(7), scalar(1), scalar(0.1f));  // a spike, which does not stop it
+  state.decide(scalar(3), scalar(4), scalar(0.1f));
+  EXPECT_EQ(state.read()->applied, 1);
+  state.decide(scalar(NAN), scalar(1), scalar(0.1f));
+  for (int late = 0; late < 2; ++late) {
+    state.decide(scalar(3), scalar(1), scalar(0.1f));
+    EXPECT_EQ(state.read()->applied, 0);
+    EXPECT_EQ(state.read()->verdict, Verdict::not_finite);
+    EXPECT_TRUE(std::isnan(state.read()->loss));
+    EXPECT_EQ(state.read()->updates, 2);
+    EXPECT_EQ(state.read()->left_out, 2);
+  }
+}
+
+TEST(UpdateState, GoesOnAfterARestoreWhereAnotherRunWasStopped) {
+  Runtime runtime({}, 1 << 20);
+  UpdateState stopped({.not_finite_stops = true}), state({.not_finite_stops = true});
+  stopped.decide(scalar(3), scalar(1), scalar(0.1f));
+  stopped.decide(scalar(3), scalar(INFINITY), scalar(0.1f));
+  state.restore(*stopped.read());
+  state.decide(scalar(3), scalar(1), scalar(0.1f));
+  EXPECT_EQ(state.read()->applied, 1);
+  EXPECT_EQ(state.read()->updates, 2);
+}
+
 TEST(UpdateState, ClipsToTheNormAskedFor) {
   Runtime runtime({}, 1 << 20);
   UpdateState state({.clip_norm = 2});
