@@ -9,19 +9,23 @@
 namespace lathe {
 namespace {
 
-void adamw_plain(const Tensor& gradient, const Tensor& state, const AdamWRule& rule, Tensor& kept, Tensor& first,
-                 Tensor& second, Tensor& value) {
-  const UpdateValues& u = *state.data<UpdateValues>();
-  if (u.applied == 0) return;
-  float *w = kept.data<float>(), *m = first.data<float>(), *v = second.data<float>();
-  for (int64_t i = 0; i < kept.elements(); ++i) {
-    float g = gradient.data<float>()[i] * u.clip;
+void update_plain(const AdamWPart& part, const UpdateValues& u) {
+  const AdamWRule& rule = part.rule;
+  float *w = part.kept.data<float>(), *m = part.first.data<float>(), *v = part.second.data<float>();
+  for (int64_t i = 0; i < part.kept.elements(); ++i) {
+    float g = part.gradient.data<float>()[i] * u.clip;
     m[i] += (1 - rule.beta1) * (g - m[i]);
     v[i] = rule.beta2 * v[i] + (1 - rule.beta2) * g * g;
     w[i] -=
         u.learning_rate * rule.decay * w[i] + u.step_size * m[i] / (std::sqrt(v[i]) * u.second_scale + rule.epsilon);
-    if (value) value.data<BF16>()[i] = BF16(w[i]);
+    if (part.value) part.value.data<BF16>()[i] = BF16(w[i]);
   }
+}
+
+void adamw_plain(std::span<const AdamWPart> parts, const Tensor& state, Tensor&) {
+  const UpdateValues& u = *state.data<UpdateValues>();
+  if (u.applied == 0) return;
+  for (const AdamWPart& part : parts) update_plain(part, u);
 }
 
 const bool provided = adamw_kernel.provide(Isa::plain, adamw_plain);
@@ -54,15 +58,18 @@ AdamW::AdamW(const AdamWSettings& settings, const Inventory& inventory) {
 }
 
 void AdamW::update(const UpdateState& state) {
+  if (entries_.empty()) return;
+  std::vector<AdamWPart> parts;
+  Work work;
   for (Entry& entry : entries_) {
     Parameter& p = *entry.parameter;
     Tensor value;
     if (p.value.dtype() != DType::f32 && !p.shard) value = p.value.detached();  // a shard is gathered when it is used
     int64_t n = p.kept.elements();
-    adamw_kernel({14 * n, 28 * n + (value ? 2 * n : 0)}, p.gradient, state.values(), entry.rule, p.kept, entry.first,
-                 entry.second, value);
-    if (!value) p.refresh();
+    work.flops += 14 * n, work.bytes += 28 * n + (value ? value.bytes() : 0);
+    parts.push_back({p.gradient, p.kept, entry.first, entry.second, value, entry.rule});
   }
+  adamw_kernel(work, parts, state.values(), parts.front().kept);
 }
 
 }  // namespace lathe

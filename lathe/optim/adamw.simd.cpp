@@ -29,20 +29,23 @@ void round_to_bf16(const float* kept, BF16* value, int64_t count) {
     to[i] = uint16_t((from[i] + 0x7fffu + ((from[i] >> 16) & 1u)) >> 16);
 }
 
-void adamw(const Tensor& gradient, const Tensor& state, const AdamWRule& rule, Tensor& kept, Tensor& first,
-           Tensor& second, Tensor& value) {
-  const UpdateValues& u = *state.data<UpdateValues>();
-  if (u.applied == 0) return;
-  int64_t n = kept.elements();
-  const float* g = gradient.data<float>();
-  float *w = kept.data<float>(), *m = first.data<float>(), *v = second.data<float>();
-  BF16* rounded = value ? value.data<BF16>() : nullptr;
+void update_part(const AdamWPart& part, const UpdateValues& u) {
+  int64_t n = part.kept.elements();
+  const float* g = part.gradient.data<float>();
+  float *w = part.kept.data<float>(), *m = part.first.data<float>(), *v = part.second.data<float>();
+  BF16* rounded = part.value ? part.value.data<BF16>() : nullptr;
 #pragma omp parallel for schedule(static) if (n > kAdamWChunk)
   for (int64_t begin = 0; begin < n; begin += kAdamWChunk) {
     int64_t count = n - begin < kAdamWChunk ? n - begin : kAdamWChunk;
-    update(g + begin, u, rule, w + begin, m + begin, v + begin, count);
+    update(g + begin, u, part.rule, w + begin, m + begin, v + begin, count);
     if (rounded) round_to_bf16(w + begin, rounded + begin, count);
   }
+}
+
+void adamw(std::span<const AdamWPart> parts, const Tensor& state, Tensor&) {
+  const UpdateValues& u = *state.data<UpdateValues>();
+  if (u.applied == 0) return;
+  for (const AdamWPart& part : parts) update_part(part, u);
 }
 
 #ifdef LATHE_ISA_avx512

@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "lathe/ops/sum_all.h"
+#include "lathe/optim/gradient_squares.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
 
@@ -83,12 +83,13 @@ void Trainer::run_step(std::span<const data::Batch> micro_batches, double learni
   for (Parameter* parameter : inventory_.parameters) parameter->begin_step(int64_t(micro_batches.size()));
   for (const data::Batch& batch : micro_batches) pass_over(batch);
   begin_phase("update");
-  bool add = false;
+  std::vector<Tensor> gradients;
   for (Parameter* parameter : inventory_.parameters) {
     if (!parameter->trained()) continue;
     parameter->finish_step();
-    sum_of_squares(parameter->gradient, std::exchange(add, true), sum_of_squares_);
+    gradients.push_back(parameter->gradient);
   }
+  gradient_squares(gradients, sum_of_squares_);
   state_.decide(loss_, sum_of_squares_, learning_rate_);
   optimizer_->update(state_);
 }

@@ -36,7 +36,8 @@ struct Trained {
     UpdateState state({.beta1 = rule.beta1, .beta2 = rule.beta2, .clip_norm = clip_norm});
     for (uint64_t step = 0; step < 3; ++step) {
       state.decide(scalar(1), scalar(100), scalar(0.01f));  // norm 10
-      adamw_kernel({}, filled(step + 2, 0.5f), state.values(), rule, kept, first, second, value);
+      const AdamWPart part{filled(step + 2, 0.5f), kept, first, second, value, rule};
+      adamw_kernel({}, {&part, 1}, state.values(), kept);
     }
   }
 };
