@@ -32,7 +32,8 @@ void Perplexity::add(const Perplexity& other) {
 class PerplexityMeter::Scorer : public Pass {
  public:
   Scorer(const WindowOptions& options, int64_t vocabulary)
-      : vocabulary_(vocabulary), loss_rows_(rows_of_loss_chunk(vocabulary, options.batch_rows())) {
+      : vocabulary_(vocabulary),
+        loss_rows_(rows_of_loss_chunk(Runtime::current().device, vocabulary, options.batch_rows())) {
     PurposeScope scope(Purpose::workspace);
     int64_t tokens = options.batch_tokens();
     all_ = Tensor::empty({3 * tokens + 1 + 2 * options.batch_rows()}, DType::i32);

@@ -28,7 +28,8 @@ constexpr int kStepsInFlight = 2;
 
 int64_t loss_rows(const JobSettings& job) {
   int64_t asked = job.training.loss_rows;
-  return asked > 0 ? asked : rows_of_loss_chunk(job.model.vocab_size, job.tokens_per_micro_batch());
+  return asked > 0 ? asked
+                   : rows_of_loss_chunk(Runtime::current().device, job.model.vocab_size, job.tokens_per_micro_batch());
 }
 
 Tensor scalars() {

@@ -52,9 +52,11 @@ Tensor TrainingPass::drop(const Tensor& x, float probability, int layer, int use
   return dropout(x, probability, random_.fork(uint64_t(layer)).fork(uint64_t(use)), batch_.keys);
 }
 
-int64_t rows_of_loss_chunk(int64_t vocabulary, int64_t rows) {
-  int64_t fitting = (int64_t{64} << 20) / (4 * vocabulary) / 64 * 64;
-  return std::clamp<int64_t>(fitting, std::min<int64_t>(64, rows), rows);
+int64_t rows_of_loss_chunk(const Device& device, int64_t vocabulary, int64_t rows) {
+  bool gpu = device.backend == Backend::cuda;
+  int64_t logits = gpu ? int64_t{512 << 20} / 2 : int64_t{64 << 20} / 4, least = gpu ? 2048 : 64;
+  int64_t fitting = std::max(logits / vocabulary / 64 * 64, least);
+  return std::min(fitting, rows);
 }
 
 }  // namespace lathe

@@ -53,7 +53,9 @@ class ScoringPass : public TrainingPass {
   Tensor drop(const Tensor& x, float, int, int) const override { return x; }
 };
 
-/// Rows of logits of `vocabulary` tokens that together take about 64 MiB as f32; at most `rows`.
-int64_t rows_of_loss_chunk(int64_t vocabulary, int64_t rows);
+/// Rows whose logits of `vocabulary` tokens exist at a time where nobody says otherwise; at most `rows`. On a CPU they
+/// take about 64 MiB as f32; on a GPU about 512 MiB as bf16, and there are no fewer than 2048 of them: each chunk's
+/// products must fill it, and each reads and writes the head's whole gradient once more.
+int64_t rows_of_loss_chunk(const Device& device, int64_t vocabulary, int64_t rows);
 
 }  // namespace lathe
