@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "lathe/base/error.h"
-#include "lathe/ops/attention_kernels.h"
+#include "lathe/ops/attention_workspace.h"
 #include "lathe/tensor/tape.h"
 
 namespace lathe {
@@ -54,9 +54,12 @@ AttentionInput input_of(const Tensor& q, const Tensor& kv, const Packed& queries
   return in;
 }
 
-Tensor workspace_of(int64_t floats) {
+bool on_cuda(const AttentionInput& in) { return in.q.device().backend == Backend::cuda; }
+
+/// Floats for each thread of a CPU, or for the whole of a GPU.
+Tensor workspace_of(const AttentionInput& in, int64_t of_thread, int64_t of_gpu) {
   PurposeScope scope(Purpose::workspace);
-  return Tensor::empty({omp_get_max_threads(), floats});
+  return on_cuda(in) ? Tensor::empty({1, of_gpu}) : Tensor::empty({omp_get_max_threads(), of_thread});
 }
 
 /// Pairs of a query and a key it sees, over `queries` and `keys` of one sequence.
@@ -85,7 +88,7 @@ int64_t visible_pairs(const AttentionInput& in, const Packed& queries, const Pac
 int64_t input_bytes(const AttentionInput& in) { return in.q.bytes() + (in.fused() ? 0 : in.kv.bytes()); }
 
 void run_forward(const AttentionInput& in, int64_t pairs, Tensor& out, Tensor& logsumexp) {
-  Tensor workspace = workspace_of(forward_floats(in.spec));
+  Tensor workspace = workspace_of(in, forward_floats(in.spec), interval_floats(in));
   Work work{4 * pairs * in.spec.heads * in.spec.head_dim,
             input_bytes(in) + out.bytes() + (logsumexp ? logsumexp.bytes() : 0)};
   attention_kernel(work, in, out, logsumexp, workspace);
@@ -97,9 +100,10 @@ Gradients run_backward(const AttentionInput& in, int64_t pairs, const Tensor& ou
   if (in.spec.bias && in.spec.bias.needs_gradient()) {
     dbias = Tensor::empty_like(in.spec.bias);
     PurposeScope scope(Purpose::workspace);
-    bias_parts = Tensor::empty({in.sequences(), in.spec.heads, in.spec.bias.shape()[1]});
+    int64_t parts = on_cuda(in) ? cuda_bias_parts(in) : in.sequences();
+    bias_parts = Tensor::empty({parts, in.spec.heads, in.spec.bias.shape()[1]});
   }
-  Tensor workspace = workspace_of(backward_floats(in.spec, in.longest_keys));
+  Tensor workspace = workspace_of(in, backward_floats(in.spec, in.longest_keys), cuda_backward_floats(in));
   Work work{10 * pairs * in.spec.heads * in.spec.head_dim, 2 * input_bytes(in) + 2 * out.bytes() + logsumexp.bytes()};
   attention_backward_kernel(work, in, out, logsumexp, dout, dq, dkv, dbias, bias_parts, workspace);
   if (in.fused()) return {dq, dbias};
@@ -162,10 +166,11 @@ Tensor attention_cached(const Tensor& q, const Tensor& cache, const Tensor& quer
   int64_t tokens = q.shape()[0], pairs = tokens * in.longest_keys;
   Tensor out = Tensor::empty({tokens, spec.heads * spec.head_dim}, q.dtype()), none;
   // the same allocation whatever the lengths: a step can be rehearsed at its largest
-  Tensor workspace = workspace_of(std::max(cached_floats(spec), forward_floats(spec)));
+  Tensor workspace = workspace_of(in, std::max(cached_floats(spec), forward_floats(spec)), cuda_cached_floats(in));
   Work work{4 * pairs * spec.heads * spec.head_dim, 2 * out.bytes() + cache.bytes()};
-  if (in.longest_queries > kCachedQueries) attention_kernel(std::exchange(work, {}), in, out, none, workspace);
-  attention_cached_kernel(work, in, out, workspace);
+  bool tiles = on_cuda(in) ? !decodes(in) : in.longest_queries > kCachedQueries, once = !on_cuda(in) || decodes(in);
+  if (tiles) attention_kernel(std::exchange(work, {}), in, out, none, workspace);
+  if (once) attention_cached_kernel(work, in, out, workspace);
   return out;
 }
 

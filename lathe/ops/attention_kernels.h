@@ -66,7 +66,7 @@ int64_t backward_floats(const AttentionSpec& spec, int64_t longest_keys);
 int64_t cached_floats(const AttentionSpec& spec);
 
 /// out and logsumexp (f32 [heads, tokens], natural logarithm, -inf where nothing is seen; may be empty).
-/// workspace: f32 [threads, forward_floats].
+/// workspace: f32 [threads, forward_floats]; for CUDA, here and below, see attention_workspace.h.
 constinit inline Kernel<void(const AttentionInput& in, Tensor& out, Tensor& logsumexp, Tensor& workspace)>
     attention_kernel{"attention"};
 
@@ -77,7 +77,7 @@ constinit inline Kernel<void(const AttentionInput& in, const Tensor& out, const 
     attention_backward_kernel{"attention_backward"};
 
 /// The sequences of at most kCachedQueries queries to a cache, with the bits that attention_kernel, which does the
-/// others, would give them. workspace: f32 [threads, cached_floats].
+/// others, would give them; on CUDA all sequences where it decodes(). workspace: f32 [threads, cached_floats].
 constinit inline Kernel<void(const AttentionInput& in, Tensor& out, Tensor& workspace)> attention_cached_kernel{
     "attention_cached"};
 

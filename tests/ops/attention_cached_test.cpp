@@ -72,12 +72,6 @@ struct Cache {
   CachedSequences sequences;
 };
 
-std::vector<float> floats_of(const Tensor& x) {
-  std::vector<float> floats;
-  visit_floating(x.dtype(), [&]<class T>(Element<T>) { floats.assign(x.data<T>(), x.data<T>() + x.elements()); });
-  return floats;
-}
-
 TEST(AttentionCached, EqualsAttentionToWholeMemoryOnEveryInstructionSet) {
   Runtime runtime({}, 1 << 28);
   for (const CachedCase& c : cached_cases())

@@ -8,6 +8,7 @@
 #include "lathe/tensor/random.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
+#include "lathe/tensor/transfer.h"
 
 namespace lathe {
 namespace {
@@ -73,24 +74,37 @@ struct Attending {
   Sink sink, memory_sink, bias_sink;
 };
 
-std::vector<float> floats_of(const Tensor& x) {
-  Tensor all = converted(x, DType::f32);
-  return {all.data<float>(), all.data<float>() + all.elements()};
+AttentionResult run_here(const AttentionCase& the_case, DType dtype) {
+  Attending attending(the_case, dtype);
+  Tensor out = attending.run();
+  AttentionResult result;
+  result.parts.push_back(floats_of(out));
+  for (const Sink* sink : {&attending.sink, &attending.memory_sink, &attending.bias_sink})
+    if (sink->received) result.parts.push_back(floats_of(sink->received));
+  return result;
 }
 
 }  // namespace
 
 Tensor numbers_of(const std::vector<int32_t>& values) {
   Tensor tensor = Tensor::empty({int64_t(values.size())}, DType::i32);
-  if (!tensor.is_meta()) std::copy(values.begin(), values.end(), tensor.data<int32_t>());
+  upload(std::span<const int32_t>(values), tensor);
   return tensor;
+}
+
+std::vector<float> floats_of(const Tensor& x) {
+  Tensor all = converted(x, DType::f32);
+  std::vector<float> floats(size_t(all.elements()));
+  download(all, std::as_writable_bytes(std::span(floats)));
+  return floats;
 }
 
 Tensor normal_numbers(Shape shape, uint64_t seed, DType dtype, float size) {
   Tensor tensor = Tensor::empty(shape);
   Random random(seed);
-  if (!tensor.is_meta())
-    for (int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = size * random.normal(uint64_t(i));
+  std::vector<float> numbers(size_t(tensor.elements()));
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = size * random.normal(uint64_t(i));
+  upload(std::span<const float>(numbers), tensor);
   return dtype == DType::f32 ? tensor : converted(tensor, dtype);
 }
 
@@ -119,15 +133,15 @@ AttentionResult run_attention(const AttentionCase& the_case, DType dtype, Isa wi
   int threads_before = omp_get_max_threads();
   set_isa(with);
   if (threads) omp_set_num_threads(threads);
-  Attending attending(the_case, dtype);
-  Tensor out = attending.run();
+  AttentionResult result = run_here(the_case, dtype);
   omp_set_num_threads(threads_before);
   set_isa(before);
-  AttentionResult result;
-  result.parts.push_back(floats_of(out));
-  for (const Sink* sink : {&attending.sink, &attending.memory_sink, &attending.bias_sink})
-    if (sink->received) result.parts.push_back(floats_of(sink->received));
   return result;
+}
+
+AttentionResult run_attention(const AttentionCase& the_case, DType dtype, Device device) {
+  Runtime runtime(device, int64_t{1} << 30);
+  return run_here(the_case, dtype);
 }
 
 AttentionCosts attention_costs(const AttentionCase& the_case, DType dtype, Device device) {

@@ -15,6 +15,9 @@ Tensor numbers_of(const std::vector<int32_t>& values);
 /// Normal numbers times `size`, keyed by `seed`.
 Tensor normal_numbers(Shape shape, uint64_t seed, DType dtype = DType::f32, float size = 1);
 
+/// The values of a floating tensor of any device.
+std::vector<float> floats_of(const Tensor& x);
+
 /// What attention gives for some input: the output and the gradients, each in f32, of the sum of out * weights with
 /// fixed random weights.
 struct AttentionResult {
@@ -35,6 +38,7 @@ struct AttentionCase {
 
 /// Runs a case forward and backward on a Runtime of its own under the given instruction set.
 AttentionResult run_attention(const AttentionCase& the_case, DType dtype, Isa isa, int threads = 0);
+AttentionResult run_attention(const AttentionCase& the_case, DType dtype, Device device);
 /// The slope of that sum along a random direction in each input (qkv or q, memory, bias).
 struct AttentionSlope {
   double by_gradient, by_differences;

@@ -1,0 +1,36 @@
+#include "lathe/ops/attention_decode.cuh"
+#include "lathe/ops/attention_launch.cuh"
+
+namespace lathe {
+namespace {
+
+template <int dim, bool shaped>
+void decode(const AttentionInput& in, Tensor& out, Tensor& workspace) {
+  constexpr int bytes = DecodeShared<dim>::kBytes;
+  auto kernel = attention_decode<dim, shaped>;
+  allow_shared(reinterpret_cast<const void*>(kernel), bytes);
+  AttentionView<bf16> view = view_of<bf16>(in, {});
+  DecodeParts parts{on_device<float>(workspace), int(decode_splits(in))};
+  dim3 grid(unsigned(parts.splits), unsigned(in.spec.kv_heads), unsigned(in.sequences()));
+  kernel<<<grid, kDecodeWarps<dim> * 32, bytes, stream_of(out)>>>(view, layout_of(in), parts, on_device<bf16>(out));
+  check_launch("attention_cached");
+  if (parts.splits == 1) return;
+  int64_t rows = int64_t(view.tokens) * view.heads;
+  combine_splits<dim><<<unsigned(rows), dim, 0, stream_of(out)>>>(parts, rows, on_device<bf16>(out));
+  check_launch("attention_cached combine");
+}
+
+void attention_cached_cuda(const AttentionInput& in, Tensor& out, Tensor& workspace) {
+  if (out.elements() == 0) return;
+  bool decoded = packs_fit(8, in.spec.head_dim, {&out}) && visit_tiles(in, [&]<int dim>() {
+                   (has_shape(in.spec) ? decode<dim, true> : decode<dim, false>)(in, out, workspace);
+                 });
+  if (decoded) return;
+  Tensor none;
+  attention_forward_cuda(in, out, none, workspace);
+}
+
+const bool provided = attention_cached_kernel.provide(Backend::cuda, attention_cached_cuda);
+
+}  // namespace
+}  // namespace lathe

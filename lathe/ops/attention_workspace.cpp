@@ -1,0 +1,38 @@
+#include "lathe/ops/attention_workspace.h"
+
+namespace lathe {
+namespace {
+
+int64_t blocks_of(int64_t count, int64_t each) { return (count + each - 1) / each; }
+
+}  // namespace
+
+int64_t interval_floats(const AttentionInput& in) {
+  int64_t query_tiles = blocks_of(in.q.shape()[0], kIntervalTile),
+          key_tiles = blocks_of(in.kv.shape()[0], kIntervalTile);
+  return query_tiles * (4 * kIntervalTile + 4) + (in.memory_lengths ? 0 : 2 * key_tiles);
+}
+
+int64_t cuda_backward_floats(const AttentionInput& in) { return interval_floats(in) + in.spec.heads * in.q.shape()[0]; }
+
+int64_t cuda_bias_parts(const AttentionInput& in) {
+  return std::min(blocks_of(in.q.shape()[0], kIntervalTile), kMostBiasParts);
+}
+
+bool decodes(const AttentionInput& in) { return in.q.shape()[0] <= kCachedQueries * in.sequences(); }
+
+int64_t decode_splits(const AttentionInput& in) {
+  if (in.longest_keys <= kKeysOfOneBlock) return 1;
+  int64_t for_all_blocks = blocks_of(kDecodeBlocks, in.sequences() * in.spec.kv_heads);
+  return std::min(for_all_blocks, blocks_of(in.longest_keys, kKeysOfOneBlock / 2));
+}
+
+int64_t cuda_cached_floats(const AttentionInput& in) {
+  if (in.longest_keys <= kKeysOfOneBlock) return interval_floats(in);
+  // splits * tokens is no more, as there are at most kCachedQueries tokens a sequence
+  int64_t most =
+      (blocks_of(kDecodeBlocks, in.spec.kv_heads) + in.sequences()) * std::min(in.q.shape()[0], kCachedQueries);
+  return std::max(interval_floats(in), most * in.spec.heads * (in.spec.head_dim + 2));
+}
+
+}  // namespace lathe
