@@ -4,9 +4,14 @@
 
 namespace lathe {
 
-std::filesystem::path checkout() { return LATHE_SOURCE_DIR; }
+std::filesystem::path checkout() {
+  const char* moved = std::getenv("LATHE_CHECKOUT");
+  return moved && *moved ? moved : LATHE_SOURCE_DIR;
+}
 
-std::filesystem::path build_folder() { return LATHE_BUILD_DIR; }
+std::filesystem::path build_folder() {
+  return checkout() / std::filesystem::path(LATHE_BUILD_DIR).lexically_relative(LATHE_SOURCE_DIR);
+}
 
 std::string shared_data(const std::string& name) {
   const char* asked = std::getenv("LATHE_DATA");

@@ -5,7 +5,7 @@
 
 namespace lathe {
 
-/// The root of the checkout under test.
+/// The root of the checkout under test: the environment's LATHE_CHECKOUT where the programs were built elsewhere.
 std::filesystem::path checkout();
 
 /// The build folder that this test program is part of.

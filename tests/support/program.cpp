@@ -61,7 +61,7 @@ ProgramResult run_program(const std::vector<std::string>& arguments) {
   return {status, output.content(), errors.content()};
 }
 
-std::string lathe_program() { return LATHE_PROGRAM; }
+std::string lathe_program() { return build_folder() / "lathe"; }
 
 ProgramResult run_lathe(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), lathe_program());
