@@ -14,86 +14,17 @@ UNLOCK = "int mkl_serv_intel_cpu_true(void) { return 1; }"  # MKL's fast path on
 
 def peer(folder, mode):
     started = time.time()
-    import numpy, torch, torch.nn.functional as F
-    from safetensors.torch import load_file
+    import torch
+    from peer_models import Peer
 
-    job, config = (json.load(open(f"{folder}/{name}.json")) for name in ("job", "config"))
-    weights = load_file(f"{folder}/model.safetensors")
-    parameters = {name: torch.nn.Parameter(value.clone()) for name, value in weights.items()}
-    del weights
-
-    def gpt2(ids):
-        p = lambda name: parameters["transformer." + name]
-        heads, eps = config["n_head"], config["layer_norm_epsilon"]
-        rows, length = ids.shape
-        x = p("wte.weight")[ids] + p("wpe.weight")[:length]
-        norm = lambda x, name: F.layer_norm(x, x.shape[-1:], p(name + ".weight"), p(name + ".bias"), eps)
-        linear = lambda x, name: F.linear(x, p(name + ".weight").t(), p(name + ".bias"))
-        for layer in range(config["n_layer"]):
-            h = f"h.{layer}."
-            q, k, v = (t.view(rows, length, heads, -1).transpose(1, 2)
-                       for t in linear(norm(x, h + "ln_1"), h + "attn.c_attn").chunk(3, -1))
-            a = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(rows, length, -1)
-            x = x + linear(a, h + "attn.c_proj")
-            x = x + linear(F.gelu(linear(norm(x, h + "ln_2"), h + "mlp.c_fc"), approximate="tanh"), h + "mlp.c_proj")
-        return F.linear(norm(x, "ln_f"), p("wte.weight"))
-
-    def llama(ids):
-        p = lambda name: parameters["model." + name]
-        heads, kv_heads, dim = config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
-        rows, length = ids.shape
-        frequencies = config["rope_theta"] ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-        angles = torch.arange(length, dtype=torch.float64)[:, None] * torch.cat([frequencies, frequencies])
-        cos, sin = angles.cos().float(), angles.sin().float()
-        def rotary(x):
-            half = x.shape[-1] // 2
-            return (x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin).to(x.dtype)
-        norm = lambda x, name: F.rms_norm(x, x.shape[-1:], p(name + ".weight"), config["rms_norm_eps"])
-        x = p("embed_tokens.weight")[ids]
-        for layer in range(config["num_hidden_layers"]):
-            h = f"layers.{layer}."
-            n = norm(x, h + "input_layernorm")
-            split = lambda name, count: F.linear(n, p(h + f"self_attn.{name}_proj.weight")).view(
-                rows, length, count, dim).transpose(1, 2)
-            a = F.scaled_dot_product_attention(rotary(split("q", heads)), rotary(split("k", kv_heads)),
-                                               split("v", kv_heads), is_causal=True, enable_gqa=heads != kv_heads)
-            x = x + F.linear(a.transpose(1, 2).reshape(rows, length, -1), p(h + "self_attn.o_proj.weight"))
-            n = norm(x, h + "post_attention_layernorm")
-            n = F.silu(F.linear(n, p(h + "mlp.gate_proj.weight"))) * F.linear(n, p(h + "mlp.up_proj.weight"))
-            x = x + F.linear(n, p(h + "mlp.down_proj.weight"))
-        head = parameters.get("lm_head.weight", parameters["model.embed_tokens.weight"])
-        return F.linear(norm(x, "norm"), head)
-
-    def loss_of(ids, targets):
-        with torch.autocast("cpu", torch.bfloat16, enabled=job["bf16"]):
-            logits = {"gpt2": gpt2, "llama": llama}[config["model_type"]](ids)
-            return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-
-    if mode == "compile":
-        loss_of = torch.compile(loss_of)
-    matrices = [p for p in parameters.values() if p.dim() > 1]
-    vectors = [p for p in parameters.values() if p.dim() == 1]
-    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": job["weight_decay"]},
-                                   {"params": vectors, "weight_decay": 0.0}],
-                                  betas=tuple(job["betas"]), eps=job["epsilon"], fused=True)
-    length, losses, seconds = job["sequence_length"], [], []
-    batches = numpy.fromfile(f"{folder}/batches.i32", dtype=numpy.int32).astype(numpy.int64)
-    batches = torch.from_numpy(batches.reshape(job["steps"], job["accumulation"], job["micro_batch"], length + 1))
+    peer = Peer(folder)
+    loss_of = torch.compile(peer.loss) if mode == "compile" else peer.loss
+    optimizer, batches = peer.optimizer(), peer.batches(folder)
+    losses, seconds = [], []
     ready = time.time()
-    for step in range(job["steps"]):
+    for step in range(peer.job["steps"]):
         began = time.time()
-        for group in optimizer.param_groups:
-            group["lr"] = job["learning_rates"][step]
-        total = 0.0
-        for batch in batches[step]:
-            loss = loss_of(batch[:, :-1], batch[:, 1:]) / job["accumulation"]
-            loss.backward()
-            total += loss.item()
-        if job["clip_norm"]:
-            torch.nn.utils.clip_grad_norm_(parameters.values(), job["clip_norm"])
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(total)
+        losses.append(peer.step(step, batches[step], loss_of, optimizer).item())
         seconds.append(time.time() - began)
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))
     print(json.dumps({"losses": losses, "seconds": seconds, "start_seconds": ready - started,

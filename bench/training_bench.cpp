@@ -1,7 +1,8 @@
 // One training run without its files: what bench/training.py times beside PyTorch, on the same weights and batches.
 // usage: training_bench JOB TEXT FOLDER STEPS [section.field=value ...]
-// Writes FOLDER/config.json, model.safetensors (the weights before step 1), batches.i32 ([steps, micro-batches, rows,
-// sequence_length + 1] tokens) and job.json for the peer; prints one JSON object with losses, seconds and memory.
+// TEXT is a text file, or a directory that `lathe data prepare` wrote. Writes FOLDER/config.json, model.safetensors
+// (the weights before step 1), batches.i32 ([steps, micro-batches, rows, sequence_length + 1] tokens) and job.json for
+// the peer, nothing where FOLDER is "-"; prints one JSON object with losses, seconds and memory.
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include "lathe/base/durable_file.h"
 #include "lathe/base/memory_info.h"
 #include "lathe/base/text_input.h"
+#include "lathe/data/token_shards.h"
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
 #include "lathe/tokenize/trainer.h"
@@ -23,8 +25,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// The text in a byte-level BPE of its own, as large as the model's vocabulary.
+/// The tokens of a prepared corpus; a text's in a byte-level BPE of its own, as large as the model's vocabulary.
 std::vector<TokenId> tokens_of(const std::string& path, int64_t vocabulary) {
+  if (std::filesystem::is_directory(path)) {
+    data::TokenShards shards(path);
+    shards.require_vocabulary(vocabulary);
+    std::vector<int32_t> tokens(size_t(shards.train().tokens()));
+    shards.train().read(0, tokens);
+    return {tokens.begin(), tokens.end()};
+  }
   TokenizerTrainer trainer({.vocabulary_size = vocabulary});
   trainer.add_file(path);
   return trainer.train().encode(read_text(path));
@@ -34,7 +43,9 @@ std::vector<TokenId> tokens_of(const std::string& path, int64_t vocabulary) {
 class Batches {
  public:
   Batches(const JobSettings& job, std::vector<TokenId> text, const std::string& folder)
-      : job_(job), text_(std::move(text)), file_(folder + "/batches.i32", std::ios::binary) {}
+      : job_(job), text_(std::move(text)) {
+    if (folder != "-") file_.open(folder + "/batches.i32", std::ios::binary);
+  }
 
   std::vector<data::Batch> next() {
     std::vector<data::Batch> batches(size_t(job_.training.accumulation), blank_batch(job_));
@@ -117,7 +128,7 @@ int run(const std::vector<std::string>& arguments) {
   const std::string &text = arguments[1], &folder = arguments[2];
   int64_t steps = std::stoll(arguments[3]);
   JobSettings job = read_job(arguments[0], {arguments.begin() + 4, arguments.end()});
-  std::filesystem::create_directories(folder);
+  if (folder != "-") std::filesystem::create_directories(folder);
   Batches batches(job, tokens_of(text, job.model.vocab_size), folder);
   double preparing = seconds_since(start);
   RunRehearsal plan = rehearse_run(job);
@@ -125,7 +136,7 @@ int run(const std::vector<std::string>& arguments) {
   Trainer trainer(job);
   trainer.initialize();
   double ready = seconds_since(start) - preparing;
-  write_peer_files(job, trainer, steps, folder);
+  if (folder != "-") write_peer_files(job, trainer, steps, folder);
   Profile profile;
   if (std::getenv("LATHE_PROFILE")) profile.attach(runtime);
   nlohmann::json losses, seconds;
@@ -144,6 +155,7 @@ int run(const std::vector<std::string>& arguments) {
                               {"start_seconds", ready},
                               {"tokens_per_step", job.tokens_per_step()},
                               {"planned_bytes", plan.capacity()},
+                              {"arena_bytes", runtime.arena.use().reserved},
                               {"anonymous_bytes", process_memory().anonymous},
                               {"peak_bytes", process_memory().peak}}
                    .dump()
