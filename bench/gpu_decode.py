@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import time
 
-from gpu_measure import DATA, DEVICE, GIB, DeviceUse, Row, json_lines, lathe, rows_asked, seconds_of
+from gpu_measure import DATA, DEVICE, GIB, DeviceUse, Row, copy_rate, json_lines, lathe, rows_asked
 
 PROMPT, NEW = 128, 128
 BARS = {1: "≥ 1,300 tok/s", 32: "≥ 25,000 tok/s"}
@@ -89,15 +89,6 @@ def theirs(folder, batch, rounds):
             "reserved_bytes": torch.cuda.max_memory_reserved()}
 
 
-def read_rate(repeats=20):
-    """Bytes a second of a device-to-device copy, read and written."""
-    import torch
-
-    source = torch.empty(2**31, dtype=torch.uint8, device="cuda").random_()
-    target = torch.empty_like(source)
-    return 2 * source.numel() / seconds_of(lambda: target.copy_(source), repeats)
-
-
 def main():
     asked = rows_asked(["8", "9"])
     row, rounds = Row(asked.row), 2 if asked.quick else 4
@@ -110,9 +101,9 @@ def main():
         with row.phase("transformers"):
             peer = theirs(folder, batch, rounds)
     rate = statistics.median(mine["tokens_per_second"][1:])
-    peer_rate, ceiling = statistics.median(peer["tokens_per_second"]), read_rate()
-    share = rate / batch * weight_bytes / ceiling
-    row.measured = {"lathe": mine, "peer": peer, "weight_bytes": weight_bytes, "copy_bytes_per_second": ceiling,
+    peer_rate, ceiling = statistics.median(peer["tokens_per_second"]), copy_rate()
+    share = rate / batch * weight_bytes / (1e9 * ceiling)
+    row.measured = {"lathe": mine, "peer": peer, "weight_bytes": weight_bytes, "copy_gb_per_s": ceiling,
                     "ratio": rate / peer_rate, "bandwidth_share": share}
     row.cell(f"decode 1.1B bf16, {NEW} tokens after {PROMPT}, batch {batch}",
              f"{rate:,.0f} tok/s, weights at {100 * share:.0f} % of copy bandwidth, {mine['device_bytes'] / GIB:.1f} GiB",

@@ -108,6 +108,15 @@ def seconds_of(call, repeats=20, warm=3):
     return statistics.median(a.elapsed_time(b) for a, b in zip(marks, marks[1:])) / 1e3
 
 
+def copy_rate(repeats=20):
+    """GB/s of a device-to-device copy, read and written."""
+    import torch
+
+    source = torch.empty(2**31, dtype=torch.uint8, device="cuda").random_()
+    target = torch.empty_like(source)
+    return 2 * source.numel() / seconds_of(lambda: target.copy_(source), repeats) / 1e9
+
+
 class Row:
     """A row of the table: times of its phases, what was measured, and the cells people read."""
 
