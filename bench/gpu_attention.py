@@ -5,28 +5,28 @@ usage: bench/gpu_attention.py 6|6b [--quick]     after script/gpu_build
 
 Row 6: causal, head sizes 64 and 128, 16 heads, T 1024, 4096 and 16384 in batches of 16, 4 and 1, beside cuDNN and flash
 attention of scaled_dot_product_attention. Row 6b: a window of 1024 and packed documents at T 16384 beside compiled
-FlexAttention. TFLOP/s count 4 operations a channel for each pair of tokens that attends, 2.5 times that backward.
-build/cuda/bench/gpu_attention_bench prints a JSON line a case: mode (causal, window, documents), head_dim, length,
-batch, heads, deterministic, forward_seconds, backward_seconds.
+FlexAttention. TFLOP/s count 4 operations a channel for each pair of tokens that attends, half a square for causal ones,
+and 2.5 times that backward. lathe's backward is deterministic. build/cuda/bench/gpu_attention_bench prints a JSON line a
+shape and pass; its documents are those below.
 """
 from gpu_measure import Row, json_lines, lathe, rows_asked, seconds_of
 
 HEADS = 16
 SHAPES = [(64, 1024, 16), (64, 4096, 4), (64, 16384, 1), (128, 1024, 16), (128, 4096, 4), (128, 16384, 1)]
-WINDOW = 1024
-DOCUMENTS = [512, 3000, 100, 1500, 4096, 2048, 700, 1228, 2200, 1000]  # 16384 tokens
+WINDOW, LONG = 1024, 16384
+DOCUMENTS = [1000, 300, 2500, 120, 1700, 600, 4000, 64, 900, 2100, 450, 1500, 1150]  # LONG tokens
 
 
-def pairs(mode, length):
+def pairs(mask, length):
     """Pairs of tokens of one sequence that attend."""
-    causal = lambda n: n * (n + 1) // 2
-    if mode == "window":
-        return causal(length) - causal(length - WINDOW)
-    return sum(map(causal, DOCUMENTS)) if mode == "documents" else causal(length)
+    if mask == "documents":
+        return sum(n * n for n in DOCUMENTS) / 2
+    unseen = length - WINDOW if mask == "window 1024" else 0
+    return (length**2 - unseen**2) / 2
 
 
-def rates(mode, head_dim, length, batch, forward, backward):
-    flops = 4 * batch * HEADS * head_dim * pairs(mode, length)
+def rates(mask, head_dim, length, batch, forward, backward):
+    flops = 4 * batch * HEADS * head_dim * pairs(mask, length)
     return flops / forward / 1e12, 2.5 * flops / backward / 1e12
 
 
@@ -69,28 +69,28 @@ def sdpa(head_dim, length, batch, repeats):
     return results
 
 
-def flex(mode, head_dim, length, repeats):
+def flex(mask, head_dim, repeats):
     import torch
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
     document = torch.repeat_interleave(torch.arange(len(DOCUMENTS)), torch.tensor(DOCUMENTS)).to("cuda")
-    allowed = {"window": lambda b, h, i, j: (i >= j) & (i - j < WINDOW),
-               "documents": lambda b, h, i, j: (i >= j) & (document[i] == document[j])}[mode]
-    mask = create_block_mask(allowed, None, None, length, length, device="cuda", _compile=True)
+    allowed = {"window 1024": lambda b, h, i, j: (i >= j) & (i - j < WINDOW),
+               "documents": lambda b, h, i, j: (i >= j) & (document[i] == document[j])}[mask]
+    blocks = create_block_mask(allowed, None, None, LONG, LONG, device="cuda", _compile=True)
     compiled = torch.compile(flex_attention, dynamic=False)
-    q, k, v = inputs(head_dim, length, 1)
-    seconds = both_ways(lambda *x: compiled(*x, block_mask=mask), q, k, v, repeats)
-    return rates(mode, head_dim, length, 1, *seconds)
+    q, k, v = inputs(head_dim, LONG, 1)
+    seconds = both_ways(lambda *x: compiled(*x, block_mask=blocks), q, k, v, repeats)
+    return rates(mask, head_dim, LONG, 1, *seconds)
 
 
-def ours(*arguments):
-    """{(mode, head_dim, length, deterministic): rates}"""
+def ours():
+    """{(mask, head_dim, length): [forward, backward]} of 16 heads, and all lines."""
+    lines = [line for line in json_lines(lathe("bench/gpu_attention_bench").stdout) if line["bench"] == "attention"]
     results = {}
-    for line in json_lines(lathe("bench/gpu_attention_bench", *arguments).stdout):
-        key = line["mode"], line["head_dim"], line["length"], line["deterministic"]
-        results[key] = rates(line["mode"], line["head_dim"], line["length"], line["batch"], line["forward_seconds"],
-                             line["backward_seconds"])
-    return results
+    for line in lines:
+        if line["kv_heads"] == HEADS:
+            results.setdefault((line["mask"], line["head_dim"], line["tokens"]), {})[line["pass"]] = line["tflops"]
+    return {shape: (both["forward"], both["backward"]) for shape, both in results.items()}, lines
 
 
 def show(pair):
@@ -99,41 +99,31 @@ def show(pair):
 
 def compare_causal(row, repeats):
     with row.phase("lathe"):
-        lathe_rates = ours("causal")
-    with row.phase("PyTorch"):
-        peer_rates = {shape: sdpa(*shape, repeats) for shape in SHAPES}
-    for shape in SHAPES:
-        head_dim, length, _ = shape
-        peers = peer_rates[shape]
-        for deterministic in (False, True):
-            mine = lathe_rates.get(("causal", head_dim, length, deterministic))
-            if not mine:
-                continue
-            same = [value for name, value in peers.items() if name.endswith("deterministic") == deterministic]
-            best = [max(value[way] for value in same or peers.values()) for way in (0, 1)]
-            row.cell(f"causal, d {head_dim}, T {length}" + (", deterministic" if deterministic else ""),
-                     f"{show(mine)} TFLOP/s",
-                     "; ".join(f"{name} {show(value)}" for name, value in peers.items()),
-                     f"{mine[0] / best[0]:.2f} and {mine[1] / best[1]:.2f} ×", "≥ 0.95 ×; deterministic backward ≥ 0.9 ×")
-    row.measured = {"lathe": {str(key): value for key, value in lathe_rates.items()},
-                    "peer": {str(key): value for key, value in peer_rates.items()}}
+        lathe_rates, row.measured["lathe"] = ours()
+    for head_dim, length, batch in SHAPES:
+        with row.phase(f"PyTorch d {head_dim} T {length}"):
+            peers = sdpa(head_dim, length, batch, repeats)
+        row.measured[f"PyTorch d {head_dim} T {length}"] = peers
+        mine = lathe_rates["causal", head_dim, length]
+        best = [max(value[way] for name, value in peers.items() if "deterministic" not in name) for way in (0, 1)]
+        same = [value[1] for name, value in peers.items() if "deterministic" in name]
+        row.cell(f"causal, d {head_dim}, T {length}, deterministic", f"{show(mine)} TFLOP/s",
+                 "; ".join(f"{name} {show(value)}" for name, value in peers.items()),
+                 f"{mine[0] / best[0]:.2f} and {mine[1] / best[1]:.2f} ×"
+                 + (f", {mine[1] / max(same):.2f} × of deterministic" if same else ""), "≥ 0.95 ×; backward ≥ 0.9 ×")
 
 
 def compare_masks(row, repeats):
     with row.phase("lathe"):
-        lathe_rates = ours("window", "documents")
-    row.measured = {"lathe": {str(key): value for key, value in lathe_rates.items()}}
-    for mode, name in (("window", f"window of {WINDOW}"), ("documents", "packed documents")):
+        lathe_rates, row.measured["lathe"] = ours()
+    for mask in ("window 1024", "documents"):
         for head_dim in (64, 128):
-            with row.phase(f"FlexAttention {mode} {head_dim}"):
-                peer = flex(mode, head_dim, 16384, repeats)
-            row.measured[f"flex {mode} {head_dim}"] = peer
-            for deterministic in (True, False):
-                mine = lathe_rates.get((mode, head_dim, 16384, deterministic))
-                if mine:
-                    row.cell(f"{name}, d {head_dim}, T 16384" + (", deterministic" if deterministic else ""),
-                             f"{show(mine)} TFLOP/s", f"FlexAttention {show(peer)}",
-                             f"{mine[0] / peer[0]:.2f} and {mine[1] / peer[1]:.2f} ×", "≥ 1.5 ×")
+            with row.phase(f"FlexAttention {mask} d {head_dim}"):
+                peer = flex(mask, head_dim, repeats)
+            row.measured[f"FlexAttention {mask} d {head_dim}"] = peer
+            mine = lathe_rates[mask, head_dim, LONG]
+            row.cell(f"{mask}, d {head_dim}, T {LONG}, deterministic", f"{show(mine)} TFLOP/s",
+                     f"FlexAttention {show(peer)}", f"{mine[0] / peer[0]:.2f} and {mine[1] / peer[1]:.2f} ×", "≥ 1.5 ×")
 
 
 def main():

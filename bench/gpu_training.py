@@ -4,7 +4,7 @@
 usage: bench/gpu_training.py 1|2|3|4|4b|5 [--quick]     after script/gpu_build
 
 training_bench of build/cuda writes weights, batches and settings; the peer (peer_models.py: bf16 autocast, fused AdamW,
-clipping) takes them. The losses must agree before times are printed. Times are medians of steps after the first three,
+clipping) takes them. The losses must agree before times are printed. Times are medians of steps after the first five,
 PyTorch's by events, lathe's by the clock, each step to its end. Row 4b: FP8 products against bf16 and against
 PyTorch's FP8. Row 5: from the start of the program to the end of its first step.
 """
@@ -21,7 +21,7 @@ import time
 from gpu_measure import (BUILD, GIB, JOB_DEVICE, JOB_FP8, ROOT, DeviceUse, Row, environment, json_lines, lathe,
                          rows_asked, shards)
 
-WARM = 3
+WARM = 5  # lathe's first is eager, two make graphs
 CASES = {  # row: what, job, vocabulary, settings, the bars for speed and memory
     "1": ("GPT-2 124M, 32 × 1024", "gpt2-124m", 50257, ["training.micro_batch=32"], 1.1, 0.75),
     "2": ("135M LLaMA shape, 16 × 2048", "llama-135m", 49152, ["training.micro_batch=16"], 1.1, 0.7),

@@ -4,6 +4,7 @@
 // (the weights before step 1), batches.i32 ([steps, micro-batches, rows, sequence_length + 1] tokens) and job.json for
 // the peer, nothing where FOLDER is "-"; prints one JSON object with losses, seconds and memory.
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -122,6 +123,38 @@ class Profile {
   std::map<std::string, Row> rows_;
 };
 
+/// Steps one after another as a training run makes them: on a GPU one is launched while the one before it runs.
+class Steps {
+ public:
+  std::vector<double> losses, seconds;
+
+  Steps(Trainer& trainer, const RunRehearsal& plan)
+      : trainer_(trainer), plan_(plan), ahead_(Runtime::current().accelerator ? 1 : 0) {}
+
+  void step(const std::vector<data::Batch>& batches, double learning_rate) {
+    if (launched_.empty()) reported_ = Clock::now();
+    replay(plan_.of("step").placement, [&] { trainer_.step(batches, learning_rate); });
+    launched_.push_back(trainer_.late_update());
+    if (launched_.size() > ahead_) report();
+  }
+  void finish() {
+    while (!launched_.empty()) report();
+  }
+
+ private:
+  Trainer& trainer_;
+  const RunRehearsal& plan_;
+  size_t ahead_;
+  std::deque<LateValue<UpdateValues>> launched_;
+  Clock::time_point reported_;
+
+  void report() {
+    losses.push_back(launched_.front().get().value().loss);
+    launched_.pop_front();
+    seconds.push_back(seconds_since(std::exchange(reported_, Clock::now())));
+  }
+};
+
 int run(const std::vector<std::string>& arguments) {
   require(arguments.size() >= 4, "usage: training_bench JOB TEXT FOLDER STEPS [section.field=value ...]");
   Clock::time_point start = Clock::now();
@@ -132,26 +165,23 @@ int run(const std::vector<std::string>& arguments) {
   Batches batches(job, tokens_of(text, job.model.vocab_size), folder);
   double preparing = seconds_since(start);
   RunRehearsal plan = rehearse_run(job);
-  Runtime runtime({}, plan.capacity());
+  Runtime runtime(plan.device, plan.capacity());
   Trainer trainer(job);
   trainer.initialize();
   double ready = seconds_since(start) - preparing;
   if (folder != "-") write_peer_files(job, trainer, steps, folder);
   Profile profile;
   if (std::getenv("LATHE_PROFILE")) profile.attach(runtime);
-  nlohmann::json losses, seconds;
+  Steps run(trainer, plan);
   for (int64_t step = 0; step < steps; ++step) {
-    std::vector<data::Batch> batch = batches.next();
-    double rate = job.optimizer.adamw.learning_rate * learning_rate_factor(job.schedule, step, job.training.steps);
-    Clock::time_point began = Clock::now();
-    replay(plan.of("step").placement, [&] { trainer.step(batch, rate); });
-    losses.push_back(trainer.last_update().value().loss);
-    seconds.push_back(seconds_since(began));
+    run.step(batches.next(),
+             job.optimizer.adamw.learning_rate * learning_rate_factor(job.schedule, step, job.training.steps));
     if (step == 0) profile = {};  // its pages are new
   }
+  run.finish();
   if (runtime.on_kernel) profile.print(double(steps - 1));
-  std::cout << nlohmann::json{{"losses", losses},
-                              {"seconds", seconds},
+  std::cout << nlohmann::json{{"losses", run.losses},
+                              {"seconds", run.seconds},
                               {"start_seconds", ready},
                               {"tokens_per_step", job.tokens_per_step()},
                               {"planned_bytes", plan.capacity()},
