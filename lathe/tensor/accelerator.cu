@@ -139,6 +139,7 @@ std::byte* CudaAccelerator::allocate(int64_t bytes) {
   check_cuda(cudaMemGetInfo(&free, &total), "asking for free memory");
   void* memory = nullptr;
   cudaError_t result = cudaMalloc(&memory, size_t(bytes));
+  cudaGetLastError();  // a refusal is told below, and must not show at the next launch
   require(result == cudaSuccess, "cuda:", index_, ": cannot take ", format_bytes(bytes), " of memory; ",
           format_bytes(int64_t(free)), " of ", format_bytes(int64_t(total)), " are free (", cudaGetErrorString(result),
           ")");
