@@ -1,12 +1,20 @@
 #include "lathe/ops/column_sums.h"
 
+#include <algorithm>
+
 #include "lathe/ops/parallel.h"
 
 namespace lathe {
 
+int64_t row_chunks(Device device, int64_t rows) {
+  constexpr int64_t kCudaChunks = 396, kRowsOfChunk = 4;  // three blocks for each of 132 multiprocessors, of four warps
+  if (device.backend == Backend::cpu) return row_chunks(rows);
+  return std::clamp<int64_t>((rows + kRowsOfChunk - 1) / kRowsOfChunk, 1, kCudaChunks);
+}
+
 Tensor column_partials(int64_t rows, int64_t columns) {
   PurposeScope workspace(Purpose::workspace);
-  return Tensor::empty({row_chunks(rows), columns});
+  return Tensor::empty({row_chunks(Runtime::current().device, rows), columns});
 }
 
 void sum_partials(const Tensor& partials, int64_t first, const GradientTarget& target) {

@@ -8,7 +8,7 @@ namespace lathe {
 constinit inline Kernel<void(const Tensor& x, Tensor& sums)> row_sums_kernel{"row_sums"};
 /// sums[row] = sum of the squares of x's row; as row_sums.
 constinit inline Kernel<void(const Tensor& x, Tensor& sums)> row_sums_of_squares_kernel{"row_sums_of_squares"};
-/// out [1] = (add ? out : 0) + sum of `sums`, in order and in f64; all f32.
+/// out [1] = (add ? out : 0) + sum of `sums`, in a fixed order and in f64; all f32.
 constinit inline Kernel<void(const Tensor& sums, bool add, Tensor& out)> total_kernel{"total"};
 /// out = value[0] everywhere; value f32 [1], out floating.
 constinit inline Kernel<void(const Tensor& value, Tensor& out)> broadcast_kernel{"broadcast"};
