@@ -19,8 +19,7 @@ Tensor table_gradient(const Tensor& ids, const Tensor& table, const Tensor& dy) 
   if (!table.needs_gradient()) return Tensor();
   GradientTarget target = gradient_target(table);
   if (!target.add) fill(target.into, 0);
-  scatter_rows_kernel({dy.elements(), dy.bytes() + ids.bytes() + 2 * dy.elements() * size_of(DType::f32)}, dy, ids,
-                      target.into);
+  scatter_rows(dy, ids, target.into);
   return target.result();
 }
 

@@ -23,6 +23,22 @@ Tensor rows(const Tensor& x, int64_t first, int64_t count) {
   return out;
 }
 
+int64_t scatter_workspace_bytes(Device device, int64_t rows, int64_t columns) {
+  if (device.backend == Backend::cpu || rows == 0) return 0;
+  // Two arrays of ids with their places, what sorting them takes, and two partial sums a piece.
+  constexpr int64_t kSorting = 1 << 18;
+  int64_t pieces = (rows + kScatterPiece - 1) / kScatterPiece;
+  return 17 * rows + kSorting + pieces * 2 * columns * size_of(DType::f32);
+}
+
+void scatter_rows(const Tensor& x, const Tensor& ids, Tensor& out) {
+  int64_t bytes = scatter_workspace_bytes(x.device(), ids.elements(), x.shape().columns());
+  PurposeScope scope(Purpose::workspace);
+  Tensor workspace = bytes ? Tensor::empty({bytes}, DType::u8) : Tensor();
+  int64_t moved = x.bytes() + ids.bytes() + 2 * x.elements() * size_of(out.dtype());
+  scatter_rows_kernel({x.elements(), moved}, x, ids, out, workspace);
+}
+
 Tensor gather_rows(const Tensor& x, const Tensor& ids) {
   require(ids.dtype() == DType::i32 && x.shape().rank() == 2, "gather_rows: x ", x.shape(),
           " must be [n, columns] and ids i32, not ", name_of(ids.dtype()));
@@ -30,7 +46,7 @@ Tensor gather_rows(const Tensor& x, const Tensor& ids) {
   gather_rows_kernel({0, 2 * out.bytes() + ids.bytes()}, x, ids, out);
   record({&out}, {&x}, {[ids, shape = x.shape()](std::span<const Tensor> dy) -> Gradients {
            Tensor dx = zeros(shape, dy[0].dtype());
-           scatter_rows_kernel({dy[0].elements(), 3 * dy[0].bytes() + ids.bytes()}, dy[0], ids, dx);
+           scatter_rows(dy[0], ids, dx);
            return {dx};
          }});
   return out;
@@ -48,7 +64,7 @@ void gather_rows_plain(const Tensor& x, const Tensor& ids, Tensor& out) {
 }
 
 /// Each thread owns whole cache lines of columns, and goes through all rows in order: no races, the same sums.
-void scatter_rows_plain(const Tensor& x, const Tensor& ids, Tensor& out) {
+void scatter_rows_plain(const Tensor& x, const Tensor& ids, Tensor& out, Tensor&) {
   visit_floating(x.dtype(), [&]<class X>(Element<X>) {
     visit_floating(out.dtype(), [&]<class O>(Element<O>) {
       const X* from = x.data<X>();
