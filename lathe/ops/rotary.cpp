@@ -51,10 +51,12 @@ Tensor turned(const Tensor& x, const Tensor& positions, int64_t rotated_heads, c
   Tensor out = x.unique() && !x.is_leaf() ? x.detached() : Tensor::empty_like(x);
   bool in_place = out.shared_storage() == x.shared_storage();
   PurposeScope scope(Purpose::workspace);
-  Tensor table = Tensor::empty({x.shape()[0] + 2, spec.dims});
+  Tensor table;
+  if (x.device().backend == Backend::cpu) table = Tensor::empty({x.shape()[0] + 2, spec.dims});
   int64_t rotated = x.shape()[0] * rotated_heads * spec.dims;
   int64_t touched = in_place ? 2 * rotated * size_of(x.dtype()) : 2 * x.bytes();
-  rotary_kernel({3 * rotated, touched + 2 * table.bytes()}, x, positions, rotated_heads, spec, back, out, table);
+  rotary_kernel({3 * rotated, touched + (table ? 2 * table.bytes() : 0)}, x, positions, rotated_heads, spec, back, out,
+                table);
   return out;
 }
 

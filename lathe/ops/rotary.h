@@ -21,7 +21,7 @@ struct RotarySpec {
 };
 
 /// x's first `rotated_heads` heads of each token rotated (or rotated back) into out, which may be x; the other heads
-/// are copied. `table` holds [tokens + 2, dims] f32.
+/// are copied. `table` is workspace: f32 [tokens + 2, dims]; empty on a GPU, which recomputes cosines and sines.
 constinit inline Kernel<void(const Tensor& x, const Tensor& positions, int64_t rotated_heads, const RotarySpec& spec,
                              bool back, Tensor& out, Tensor& table)>
     rotary_kernel{"rotary"};
