@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <span>
 #include <string>
@@ -31,6 +33,8 @@ struct OpTolerances {
   double bf16 = 2e-2;      ///< bf16 against f32: 8 bits a stored value, and a few of them in a chain
   double isa_f32 = 1e-5;   ///< avx2 and avx512 against plain: sums in another order, polynomials for exp
   double isa_bf16 = 2e-2;  ///< a value between two bf16 numbers may round to either
+  double gpu_f32 = 2e-5;   ///< cuda against plain: sums in other orders, exponentials of the GPU's own instructions
+  double gpu_bf16 = 2e-2;  ///< as isa_bf16
 };
 
 struct OpOptions {
@@ -41,6 +45,8 @@ struct OpOptions {
 
 /// For inputs large enough for parallel kernels, whose small cases are checked with everything.
 const OpOptions kParallel = {.dtypes = {DType::bf16}, .samples = 0};
+/// For sizes that only a GPU is fast enough for: nothing is checked but cuda against the cpu's plain kernels.
+const OpOptions kGpuOnly = {.dtypes = {}, .samples = 0};
 
 using Op = std::function<Tensor(std::span<const Tensor> inputs)>;
 
@@ -52,7 +58,16 @@ using Op = std::function<Tensor(std::span<const Tensor> inputs)>;
 ///   1, 2 and 7 threads and a second run: equal bits, equal allocations;
 ///   gradients written in place, over garbage or added, against returned ones;
 ///   within a RecomputeScope: equal bits.
+/// Where there is a GPU also, in f32 and bf16, on inputs of their own:
+///   cuda against plain, its memory filled with NaN first;
+///   meta:cuda against cuda, a second run, gradients in place or added, a RecomputeScope: as above.
 void check_op(const std::string& name, const std::vector<OpInput>& inputs, const Op& op, const OpOptions& options = {});
+
+/// A suite named Gpu...: skipped, saying why, where there is no GPU.
+class GpuTest : public testing::Test {
+ protected:
+  void SetUp() override;
+};
 
 /// Tensors of `inputs` on the current Runtime, without gradients: for tests of values and of errors.
 std::vector<Tensor> make_inputs(const std::vector<OpInput>& inputs, DType dtype);
