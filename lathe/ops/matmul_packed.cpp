@@ -56,7 +56,11 @@ constexpr int64_t kPackBytes = 1 << 20;  ///< that a weight is copied out in at 
 
 }  // namespace
 
-int64_t packed_bytes(const Shape& shape, DType dtype) { return packed_bytes(isa(), shape[0], shape[1], dtype); }
+/// For a GPU, packed is as it was.
+int64_t packed_bytes(const Shape& shape, DType dtype) {
+  if (Runtime::current().device.backend == Backend::cuda) return shape.elements() * size_of(dtype);
+  return packed_bytes(isa(), shape[0], shape[1], dtype);
+}
 
 PackedMatrix pack_in_place(const Tensor& weight) {
   check_weight(weight);
@@ -69,7 +73,7 @@ PackedMatrix pack_in_place(const Tensor& weight) {
   if (weight.offset() + bytes > weight.storage().bytes())
     throw InternalError(text("a weight ", weight.shape(), " has no room for its ", bytes, " packed bytes"));
   PackedMatrix packed{bytes_at(0, bytes), weight.shape(), isa()};
-  if (isa() == Isa::plain) return packed;
+  if (isa() == Isa::plain || weight.device().backend == Backend::cuda) return packed;
   int64_t most = std::max<int64_t>(kPackBytes / panel_bytes, 1) * tile;
   PurposeScope scope(Purpose::workspace);
   Tensor out = Tensor::empty({std::min(most, rows), depth}, weight.dtype());
@@ -84,7 +88,7 @@ PackedMatrix pack_in_place(const Tensor& weight) {
 
 PackedMatrix pack_matrix(const Tensor& weight) {
   check_weight(weight);
-  int64_t bytes = packed_bytes(isa(), weight.shape()[0], weight.shape()[1], weight.dtype());
+  int64_t bytes = packed_bytes(weight.shape(), weight.dtype());
   PackedMatrix packed{Tensor::empty({bytes / size_of(weight.dtype())}, weight.dtype()), weight.shape(), isa()};
   pack_kernel({0, weight.bytes() + bytes}, weight, packed.panels);
   return packed;

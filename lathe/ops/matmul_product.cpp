@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "lathe/ops/matmul_blocks.h"
+#include "lathe/ops/matmul_choices.h"
 #include "lathe/ops/matmul_matrix.h"
 
 namespace lathe {
@@ -12,6 +13,14 @@ namespace {
 Tensor workspace_of(int64_t bytes) {
   PurposeScope scope(Purpose::workspace);
   return Tensor::empty({bytes}, DType::u8);
+}
+
+/// A GPU's is the same for any number of rows; CPUs take what the vectors of isa() need, plain loops nothing.
+Tensor workspace_for(const Product& product, const Matrix& a, const Matrix& b, const Tensor& out) {
+  if (out.device().backend == Backend::cuda)
+    return workspace_of(kGpuProductWorkspace + (product.bias ? out.shape().columns() * size_of(out.dtype()) : 0));
+  if (isa() == Isa::plain) return {};
+  return workspace_of(workspace_bytes(isa(), a.outer, b.outer, a.depth, a.dtype, out.dtype(), b.packed));
 }
 
 int64_t bytes_of(const Product& product, const Tensor& out) {
@@ -90,9 +99,7 @@ void multiply(const Product& product, Tensor& out) {
   if (a.depth != b.depth || a.dtype != b.dtype || a.outer * b.outer != out.elements())
     throw InternalError(
         text("a product of ", product.a.tensor.shape(), " and ", product.b.tensor.shape(), " into ", out.shape()));
-  Tensor workspace;
-  if (isa() != Isa::plain)
-    workspace = workspace_of(workspace_bytes(isa(), a.outer, b.outer, a.depth, a.dtype, out.dtype(), b.packed));
+  Tensor workspace = workspace_for(product, a, b, out);
   product_kernel({2 * a.outer * b.outer * a.depth, bytes_of(product, out)}, product, workspace, out);
 }
 
@@ -101,8 +108,7 @@ void multiply_groups(const Product& product, const Tensor& offsets, Tensor& out)
   int64_t groups = std::max<int64_t>(offsets.elements() - 1, 1);
   if (!product.a.across) (b.across ? b.depth : b.outer) /= groups;
   Tensor workspace;
-  if (isa() != Isa::plain)
-    workspace = workspace_of(workspace_bytes(isa(), a.outer, b.outer, a.depth, a.dtype, out.dtype(), false));
+  if (out.device().backend == Backend::cpu) workspace = workspace_for(product, a, b, out);
   group_product_kernel({2 * a.outer * b.outer * a.depth, bytes_of(product, out)}, product, offsets, workspace, out);
 }
 
