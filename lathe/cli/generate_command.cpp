@@ -141,7 +141,8 @@ int generate(Options& options) {
   InterruptGuard guard;
   Runtime runtime(device, plan.capacity);
   std::unique_ptr<Model> model = load_model(directory.files, directory.config, dtype);
-  Decoder decoder(*model, directory.config, dtype, limits);
+  Graphs graphs(1);
+  Decoder decoder(*model, directory.config, dtype, limits, &graphs);
   Generator generator(decoder, directory.tokenizer, directory.end_tokens, options.generation);
   Output output(options, ids);
   auto start = std::chrono::steady_clock::now();

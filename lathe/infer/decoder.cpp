@@ -4,36 +4,48 @@
 
 #include "lathe/base/numbers.h"
 #include "lathe/models/family.h"
+#include "lathe/models/parts.h"
 #include "lathe/nn/prepare.h"
+#include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
 
 namespace lathe {
 
-Decoder::Decoder(Model& model, const ModelConfig& config, DType dtype, const DecoderLimits& limits)
+namespace {
+
+Tensor logits_of(int64_t sequences, int64_t columns, DType dtype) {
+  PurposeScope scope(Purpose::workspace);
+  return Tensor::empty({sequences, columns}, dtype);
+}
+
+}  // namespace
+
+Decoder::Decoder(Model& model, const ModelConfig& config, DType dtype, const DecoderLimits& limits, Graphs* graphs)
     : model_(model),
       limits_(limits),
       vocabulary_(config.vocab_size),
       cache_(config, dtype, limits.sequences, limits.length),
       inputs_(limits.step_tokens, limits.sequences),
+      logits_(logits_of(limits.sequences, padded_vocabulary(config.vocab_size), dtype)),
       pass_(inputs_, cache_),
-      graphs_(1) {
+      graphs_(graphs) {
   if (limits.step_tokens < limits.sequences || limits.sequences < 1 || limits.length < 1)
     throw InternalError(text("a decoder of ", limits.sequences, " sequences of ", limits.length, " tokens, ",
                              limits.step_tokens, " a step"));
 }
 
 void Decoder::step(std::span<const Feed> feeds, const std::function<void(const Tensor& logits)>& use) {
-  Tensor logits;
+  auto count = int64_t(feeds.size());
+  inputs_.load(feeds, cache_);
   bool decoding = std::all_of(feeds.begin(), feeds.end(), [](const Feed& feed) { return feed.tokens.size() == 1; });
-  auto work = [&] { forward(feeds, logits); };
-  decoding ? graphs_.run(int64_t(feeds.size()), work) : work();
-  use(logits);
+  graphs_&& decoding ? graphs_->run_unattended(count, [&] { forward(count); }) : forward(count);
+  use(logits_.rows(0, count));
 }
 
-void Decoder::forward(std::span<const Feed> feeds, Tensor& logits) {
+void Decoder::forward(int64_t feeds) {
   Recording paused(nullptr);
-  inputs_.load(feeds, cache_);
-  logits = model_.forward(pass_);
+  Tensor logits = logits_.rows(0, feeds);
+  copy(model_.forward(pass_), logits);
 }
 
 void Decoder::largest_step() {

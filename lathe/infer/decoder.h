@@ -19,8 +19,9 @@ struct DecoderLimits {
 /// that a step can be rehearsed on a meta Runtime and replayed at those places. One thread.
 class Decoder {
  public:
-  /// `model` has its bytes, for use or in training, in `dtype`, and must outlive it.
-  Decoder(Model& model, const ModelConfig& config, DType dtype, const DecoderLimits& limits);
+  /// `model` has its bytes, for use or in training, in `dtype`, and must outlive it, as must `graphs`. With graphs,
+  /// steps of a token a sequence are launched as such on a GPU, and each must be an episode of its own.
+  Decoder(Model& model, const ModelConfig& config, DType dtype, const DecoderLimits& limits, Graphs* graphs = nullptr);
 
   /// Appends `feeds`, each to another sequence, and gives the logits [feeds, vocab_size] that follow the last token of
   /// each to `use`.
@@ -33,15 +34,16 @@ class Decoder {
   int64_t vocabulary() const { return vocabulary_; }
 
  private:
-  void forward(std::span<const Feed> feeds, Tensor& logits);
+  void forward(int64_t feeds);
 
   Model& model_;
   DecoderLimits limits_;
   int64_t vocabulary_;
   KvCache cache_;
   StepInputs inputs_;
+  Tensor logits_;  ///< [sequences, columns of logits]
   CachedPass pass_;
-  Graphs graphs_;
+  Graphs* graphs_;
 };
 
 /// What a meta run of a model in use showed.

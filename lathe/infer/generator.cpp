@@ -35,6 +35,8 @@ struct Sequence {
   Sampler sampler;
   TextStream stream;
   StopStrings stops;
+  std::vector<float> logits;  ///< as its sampler reads them
+  TokenId chosen = 0;
   bool done = false;
   Clock::time_point start = Clock::now();
 };
@@ -46,21 +48,20 @@ class HostLogits {
     if (!logits.is_meta()) bytes_.emplace(logits, HostBytes::Use::read);
   }
   bool known() const { return bytes_.has_value(); }
-  /// The first `vocabulary` logits of a row. Valid until the next call.
-  std::span<const float> row(int64_t row, int64_t vocabulary) {
-    floats_.resize(size_t(vocabulary));
+  /// The first `vocabulary` logits of a row, in `floats`.
+  std::span<const float> row(int64_t row, int64_t vocabulary, std::vector<float>& floats) {
+    floats.resize(size_t(vocabulary));
     visit_floating(dtype_, [&]<class T>(Element<T>) {
       const T* from = bytes_->data<T>() + row * columns_;
-      std::copy(from, from + vocabulary, floats_.begin());
+      std::copy(from, from + vocabulary, floats.begin());
     });
-    return floats_;
+    return floats;
   }
 
  private:
   DType dtype_;
   int64_t columns_;
   std::optional<HostBytes> bytes_;
-  std::vector<float> floats_;
 };
 
 }  // namespace
@@ -125,19 +126,30 @@ class Generation {
     auto episode = [&] {
       g_.decoder_.step(feeds, [&](const Tensor& device_logits) {
         HostLogits logits(device_logits);
-        for (size_t i = 0; i < fed.size(); ++i) take(*fed[i], feeds[i].tokens.size(), logits, int64_t(i));
+        choose(fed, feeds, logits);
+        for (size_t i = 0; i < fed.size(); ++i) take(*fed[i], feeds[i].tokens.size(), logits.known());
       });
     };
     hooks_.run_step ? hooks_.run_step(episode) : episode();
   }
 
-  /// The step has seen `count` more tokens of `sequence`; what follows the last of all is chosen.
-  void take(Sequence& sequence, size_t count, HostLogits& logits, int64_t row) {
+  /// What follows the last token of every sequence whose tokens all have been seen then.
+  void choose(std::span<Sequence* const> fed, std::span<const Feed> feeds, HostLogits& logits) {
+    if (!logits.known()) return;
+    int64_t vocabulary = std::min(g_.decoder_.vocabulary(), g_.tokenizer_.vocabulary_size());
+#pragma omp parallel for schedule(static) if (fed.size() > 1)
+    for (size_t i = 0; i < fed.size(); ++i) {
+      Sequence& sequence = *fed[i];
+      if (sequence.fed + feeds[i].tokens.size() < sequence.history.size()) continue;
+      sequence.chosen = sequence.sampler.choose(logits.row(int64_t(i), vocabulary, sequence.logits), sequence.history);
+    }
+  }
+
+  /// The step has seen `count` more tokens of `sequence`; after the last of all comes what was chosen.
+  void take(Sequence& sequence, size_t count, bool known) {
     sequence.fed += count;
     if (sequence.fed < sequence.history.size()) return;
-    bool known = logits.known();
-    int64_t vocabulary = std::min(g_.decoder_.vocabulary(), g_.tokenizer_.vocabulary_size());
-    TokenId token = known ? sequence.sampler.choose(logits.row(row, vocabulary), sequence.history) : 0;
+    TokenId token = sequence.chosen;
     sequence.history.push_back(token);
     results_[sequence.prompt_number].tokens.push_back(token);
     if (known && std::find(g_.end_tokens_.begin(), g_.end_tokens_.end(), token) != g_.end_tokens_.end())

@@ -8,8 +8,8 @@ namespace lathe {
 /// what this one writes, so any kernel may call this at its start; it pays where the next one can prefetch.
 __device__ inline void let_later_kernels_begin() { asm volatile("griddepcontrol.launch_dependents;"); }
 
-/// Waits until the kernels before this one have ended and their writes can be seen. In a kernel that is launched to begin
-/// early, each thread must call it before it touches what they read or write.
+/// Waits until the kernels before this one have ended and their writes can be seen. In a kernel that is launched to
+/// begin early, each thread must call it before it touches what they read or write.
 __device__ inline void wait_for_earlier_kernels() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 
 }  // namespace lathe

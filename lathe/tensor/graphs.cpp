@@ -19,7 +19,11 @@ bool wanted() {
 
 }  // namespace
 
-void Graphs::run(int64_t key, const std::function<void()>& work) {
+void Graphs::run(int64_t key, const std::function<void()>& work) { run(key, work, true); }
+
+void Graphs::run_unattended(int64_t key, const std::function<void()>& work) { run(key, work, false); }
+
+void Graphs::run(int64_t key, const std::function<void()>& work, bool attended) {
   Runtime& runtime = Runtime::current();
   Accelerator* accelerator = runtime.accelerator.get();
   if (!accelerator || runtime.on_kernel || !wanted()) return work();
@@ -32,7 +36,7 @@ void Graphs::run(int64_t key, const std::function<void()>& work) {
     return;
   }
   std::unique_ptr<Graph>& graph = stretch.graphs[size_t(n % in_flight_)];
-  if (graph) return accelerator->launch(*graph, work);
+  if (graph) return accelerator->launch(*graph, attended ? work : nullptr);
   graph = accelerator->capture(stretch.staged_bytes, work);
   accelerator->launch(*graph);
 }

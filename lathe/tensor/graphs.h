@@ -21,6 +21,9 @@ class Graphs {
   /// `key` stands for everything that `work` depends on besides the bytes it uploads: the same key must mean the same
   /// kernels with the same arguments and addresses. `work` must neither read values back nor measure time.
   void run(int64_t key, const std::function<void()>& work);
+  /// The same for work that uploads nothing: once captured, it is launched without running on the host at all. What it
+  /// makes must lie in tensors that were there before.
+  void run_unattended(int64_t key, const std::function<void()>& work);
 
  private:
   struct Stretch {
@@ -28,6 +31,7 @@ class Graphs {
     int64_t staged_bytes = 0;
     std::array<std::unique_ptr<Graph>, 2> graphs;
   };
+  void run(int64_t key, const std::function<void()>& work, bool attended);
   int in_flight_;
   std::map<int64_t, Stretch> stretches_;
 };
