@@ -15,9 +15,13 @@ struct Point {
 /// 1 / (1 + exp(-x)), of two approximate instructions: within 1e-6 of the exact one.
 __device__ float sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
 
+/// Phi by Abramowitz and Stegun 7.1.26, within 1e-7: it shares its exponential with the density. erfcf() costs twice
+/// the time that memory takes.
 __device__ Point gelu(float x) {
-  float cdf = 0.5f * erfcf(-x * 0.70710678f), density = 0.39894228f * __expf(-0.5f * x * x);
-  return {x * cdf, cdf + x * density};
+  float bell = __expf(-0.5f * x * x), t = __fdividef(1.0f, 1.0f + 0.3275911f * 0.70710678f * fabsf(x));
+  float sum = 0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f)));
+  float tail = 0.5f * t * sum * bell, cdf = x > 0 ? 1.0f - tail : tail;
+  return {x * cdf, cdf + x * 0.39894228f * bell};
 }
 
 /// With tanh(u) = 2 sigmoid(2u) - 1, x (1 + tanh(u)) / 2 is x sigmoid(2u).
