@@ -5,8 +5,8 @@
 
 namespace lathe {
 
-/// Three blocks share a multiprocessor, so a thread has 170 registers: two rows and their sums. row_chunks() makes as
-/// many blocks as there are places.
+/// Three blocks share a multiprocessor, so a thread has 168 registers, most of them sums, and a block 75 KiB of shared
+/// memory. row_chunks() makes as many blocks as there are places.
 constexpr int kBackwardThreads = 128, kBackwardBlocks = 3;
 
 /// Pointers of a call; see layer_norm.h and rms_norm.h. `means` is null for RMS norm; dx, or both sums, may be null.
@@ -49,8 +49,7 @@ __device__ RowGradient row_gradient(const NormBackward<T>& in, int64_t r, const 
 
 /// Writes dx and hands each pack's dy * n and dy to add(pack, column, dweight, dbias).
 template <bool centred, int size, bool whole, class Row, class T, class Add>
-__device__ void row_backward(const NormBackward<T>& in, int64_t r, Add add) {
-  const Row x(in.x + r * in.columns, in.columns), dy(in.dy + r * in.columns, in.columns);
+__device__ void row_backward(const NormBackward<T>& in, int64_t r, const Row& x, const Row& dy, Add add) {
   const RowGradient row = row_gradient<centred, size, whole>(in, r, x, dy);
   x.each([&](int p, int64_t column, const float(&values)[size]) {
     float w[size], d[size], dx[size], dweight[size];
@@ -103,20 +102,57 @@ struct ColumnSums {
   }
 };
 
-/// Rows in registers, one a team at a time.
+/// x and dy of the rows that a team comes to: each thread copies its own packs into shared memory, one row ahead of
+/// what it works on, so that no barrier is needed.
+template <class T, int size, int packs, bool whole>
+class RowStages {
+ public:
+  using Row = StagedRow<T, size, packs, whole>;
+
+  __device__ RowStages(const NormBackward<T>& in, Pack<T, size>* shared) : in_(in), shared_(shared + threadIdx.x) {}
+  __device__ void fetch(int64_t r, int stage) {
+    if (r < in_.rows) {
+      at(stage, 0).fetch(in_.x + r * in_.columns);
+      at(stage, 1).fetch(in_.dy + r * in_.columns);
+    }
+    __pipeline_commit();
+  }
+  __device__ Row at(int stage, int which) {
+    return Row(shared_ + (2 * stage + which) * packs * int(blockDim.x), in_.columns);
+  }
+
+ private:
+  const NormBackward<T>& in_;
+  Pack<T, size>* shared_;
+};
+
+constexpr int kStages = 2;
+
+/// A row a team at a time.
 template <bool centred, bool bias, int size, int packs, bool whole, class T>
-__global__ void __launch_bounds__(kBackwardThreads, kBackwardBlocks) norm_backward_kernel(NormBackward<T> in) {
-  extern __shared__ float shared[];
+__global__ void __launch_bounds__(kBackwardThreads, kBackwardBlocks)
+    norm_backward_kernel(const __grid_constant__ NormBackward<T> in) {
+  extern __shared__ uint4 shared[];
+  RowStages<T, size, packs, whole> staged(in, reinterpret_cast<Pack<T, size>*>(shared));
   ColumnSums<size, packs, whole> dweight, dbias;
-  int64_t teams = Team<whole>::teams();
-  for (int64_t r = blockIdx.x * teams + Team<whole>::number(); r < in.rows; r += gridDim.x * teams)
-    row_backward<centred, size, whole, HeldRow<T, size, packs, whole>>(
-        in, r, [&](int p, int64_t, const float(&w)[size], const float(&b)[size]) {
-          dweight.add(p, w);
-          if constexpr (bias) dbias.add(p, b);
-        });
-  if (in.dweight) dweight.write(shared, in.dweight + blockIdx.x * in.stride, in.columns);
-  if constexpr (bias) dbias.write(shared, in.dbias + blockIdx.x * in.stride, in.columns);
+  int64_t teams = Team<whole>::teams(), step = gridDim.x * teams;
+  int64_t first = blockIdx.x * teams + Team<whole>::number();
+  int stage = 0;
+  staged.fetch(first, stage);
+  for (int64_t r = first; r < in.rows; r += step, stage = 1 - stage) {
+    staged.fetch(r + step, 1 - stage);
+    __pipeline_wait_prior(1);
+    row_backward<centred, size, whole>(in, r, staged.at(stage, 0), staged.at(stage, 1),
+                                       [&](int p, int64_t, const float(&w)[size], const float(&b)[size]) {
+                                         dweight.add(p, w);
+                                         if constexpr (bias) dbias.add(p, b);
+                                       });
+  }
+  __pipeline_wait_prior(0);
+  __syncthreads();  // the staged rows make room for the sums
+  float* sums = reinterpret_cast<float*>(shared);
+  if (in.dweight) dweight.write(sums, in.dweight + blockIdx.x * in.stride, in.columns);
+  if constexpr (bias) dbias.write(sums, in.dbias + blockIdx.x * in.stride, in.columns);
 }
 
 /// Rows of any length, a block for each at a time; a thread keeps the sums of its own columns in memory.
@@ -128,23 +164,27 @@ __global__ void __launch_bounds__(kBackwardThreads) norm_backward_read_kernel(No
     if (dweight) dweight[c] = 0;
     if (dbias) dbias[c] = 0;
   }
-  for (int64_t r = blockIdx.x; r < in.rows; r += gridDim.x)
-    row_backward<centred, 1, true, ReadRow<T>>(in, r, [&](int, int64_t c, const float(&w)[1], const float(&b)[1]) {
+  for (int64_t r = blockIdx.x; r < in.rows; r += gridDim.x) {
+    ReadRow<T> x(in.x + r * in.columns, in.columns), dy(in.dy + r * in.columns, in.columns);
+    row_backward<centred, 1, true>(in, r, x, dy, [&](int, int64_t c, const float(&w)[1], const float(&b)[1]) {
       if (dweight) dweight[c] += w[0];
       if (dbias) dbias[c] += b[0];
     });
+  }
 }
 
 template <bool centred, bool bias, int packs, bool whole, class T>
 void launch_norm_backward(const NormBackward<T>& in, unsigned blocks, unsigned threads, cudaStream_t stream) {
-  size_t shared = whole ? 0 : size_t(in.columns) * sizeof(float);
-  norm_backward_kernel<centred, bias, kPackOf<T>, packs, whole><<<blocks, threads, shared, stream>>>(in);
+  auto kernel = norm_backward_kernel<centred, bias, kPackOf<T>, packs, whole, T>;
+  int shared = kStages * 2 * packs * int(threads) * int(sizeof(uint4));
+  check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared), "norm_backward");
+  kernel<<<blocks, threads, size_t(shared), stream>>>(in);
 }
 
 /// `blocks` is the number of rows of the sums.
 template <bool centred, bool bias, class T>
 void norm_backward_cuda(const NormBackward<T>& in, bool fit, unsigned blocks, cudaStream_t stream, const char* name) {
-  constexpr int most = bias ? 4 : 8;  // two sums a column: half as many packs fit into a thread's registers
+  constexpr int most = kPacksOfThread[3];
   RowTeams teams = row_teams(in.columns, kPackOf<T>, fit, most, kBackwardThreads);
   auto run = [&]<int packs>(std::integral_constant<int, packs>) {
     if (teams.whole)

@@ -1,6 +1,8 @@
 #pragma once
 // Rows that a team of threads reads several times: from registers where they fit.
 
+#include <cuda_pipeline_primitives.h>
+
 #include "lathe/ops/row_packs.cuh"
 #include "lathe/tensor/reduce.cuh"
 
@@ -47,6 +49,39 @@ struct HeldRow {
  private:
   int columns_;
   Pack<T, size> held_[packs];
+
+  __device__ static int column(int pack) { return (pack * Team<whole>::lanes() + Team<whole>::lane()) * size; }
+};
+
+/// A row in shared memory, each thread's packs where only it reads them, `blockDim` apart; the same interface.
+template <class T, int size, int packs, bool whole>
+class StagedRow {
+ public:
+  __device__ StagedRow(Pack<T, size>* own, int64_t columns) : own_(own), columns_(int(columns)) {}
+  /// Begins to copy `row` here; the thread that did so waits for it with __pipeline_wait_prior().
+  __device__ void fetch(const T* row) const {
+#pragma unroll
+    for (int p = 0; p < packs; ++p)
+      if (column(p) < columns_)
+        __pipeline_memcpy_async(own_ + p * int(blockDim.x), row + column(p), sizeof(Pack<T, size>));
+  }
+  template <class Visitor>
+  __device__ void each(Visitor visitor) const {
+#pragma unroll
+    for (int p = 0; p < packs; ++p) {
+      if (column(p) >= columns_) continue;
+      float values[size];
+      at(p, column(p), values);
+      visitor(p, column(p), values);
+    }
+  }
+  __device__ void at(int pack, int64_t, float (&values)[size]) const {
+    load(own_[pack * int(blockDim.x)].values, values);
+  }
+
+ private:
+  Pack<T, size>* own_;
+  int columns_;
 
   __device__ static int column(int pack) { return (pack * Team<whole>::lanes() + Team<whole>::lane()) * size; }
 };
