@@ -8,8 +8,8 @@
 namespace lathe {
 namespace {
 
-constexpr int kMostPairs = 256;  ///< of a head
-constexpr int kRotaryThreads = 128;
+constexpr int kMostPairs = 256;    ///< of a head
+constexpr int kMostThreads = 128;  ///< of a token
 
 /// Turns from one position to the next, of each pair: constants of the launch.
 struct PairTurns {
@@ -31,7 +31,7 @@ struct RotaryInput {
 template <int size, class T>
 __device__ void turn_apart(const RotaryInput<T>& in, const float* cosines, const float* sines, int64_t base) {
   int packs = in.half / size, all = int(in.rotated_heads) * packs;
-  for (int i = int(threadIdx.x); i < all; i += kRotaryThreads) {
+  for (int i = int(threadIdx.x); i < all; i += int(blockDim.x)) {
     int head = i / packs, pair = (i - head * packs) * size;
     int64_t at = base + head * in.head_dim + pair;
     float a[size], b[size];
@@ -50,7 +50,7 @@ __device__ void turn_apart(const RotaryInput<T>& in, const float* cosines, const
 
 template <class T>
 __device__ void turn_adjacent(const RotaryInput<T>& in, const float* cosines, const float* sines, int64_t base) {
-  for (int i = int(threadIdx.x); i < int(in.rotated_heads) * in.half; i += kRotaryThreads) {
+  for (int i = int(threadIdx.x); i < int(in.rotated_heads) * in.half; i += int(blockDim.x)) {
     int head = i / in.half, pair = i - head * in.half;
     int64_t at = base + head * in.head_dim + 2 * pair;
     float a = to_float(in.x[at]), b = to_float(in.x[at + 1]);
@@ -63,12 +63,12 @@ __device__ void turn_adjacent(const RotaryInput<T>& in, const float* cosines, co
 template <int size, class T>
 __device__ void copy_rest(const RotaryInput<T>& in, int64_t base) {
   int dims = 2 * in.half, rest = int(in.head_dim) - dims;
-  for (int i = int(threadIdx.x); i < int(in.rotated_heads) * rest; i += kRotaryThreads) {
+  for (int i = int(threadIdx.x); i < int(in.rotated_heads) * rest; i += int(blockDim.x)) {
     int64_t at = base + i / rest * in.head_dim + dims + i % rest;
     in.out[at] = in.x[at];
   }
   int64_t row = in.heads * in.head_dim;
-  for (int64_t i = in.rotated_heads * in.head_dim + threadIdx.x * size; i < row; i += kRotaryThreads * size) {
+  for (int64_t i = in.rotated_heads * in.head_dim + threadIdx.x * size; i < row; i += int(blockDim.x) * size) {
     float values[size];
     load(in.x + base + i, values);
     store(values, in.out + base + i);
@@ -78,10 +78,10 @@ __device__ void copy_rest(const RotaryInput<T>& in, int64_t base) {
 /// A block for each token: cosines and sines once, then all heads. Whole turns are taken off in f64, which an angle at
 /// position 100,000 needs.
 template <int size, class T>
-__global__ void __launch_bounds__(kRotaryThreads) rotary(RotaryInput<T> in, const __grid_constant__ PairTurns turns) {
+__global__ void __launch_bounds__(kMostThreads) rotary(RotaryInput<T> in, const __grid_constant__ PairTurns turns) {
   __shared__ float cosines[kMostPairs], sines[kMostPairs];
   double position = double(in.positions[blockIdx.x]);
-  for (int pair = int(threadIdx.x); pair < in.half; pair += kRotaryThreads) {
+  for (int pair = int(threadIdx.x); pair < in.half; pair += int(blockDim.x)) {
     double turned = position * turns.of_pair[pair];
     float sine, cosine;
     sincospif(2.0f * float(turned - rint(turned)), &sine, &cosine);
@@ -118,7 +118,9 @@ void rotary_cuda(const Tensor& x, const Tensor& positions, int64_t rotated_heads
                       .magnitude = float(rotary_magnitude(spec)),
                       .sign = back ? -1.0f : 1.0f};
     auto run = [&]<int size>(std::integral_constant<int, size>) {
-      rotary<size><<<unsigned(tokens), kRotaryThreads, 0, stream_of(out)>>>(in, turns);
+      int64_t packs = rotated_heads * in.half / size;
+      unsigned threads = unsigned(std::clamp<int64_t>((packs + 31) / 32 * 32, 32, kMostThreads));
+      rotary<size><<<unsigned(tokens), threads, 0, stream_of(out)>>>(in, turns);
       check_launch("rotary");
     };
     if (head_dim % kPackOf<T> == 0) return visit_pack<T>(spec.dims / 2, {&x, &out}, run);

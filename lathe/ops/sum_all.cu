@@ -1,7 +1,6 @@
 #include "lathe/ops/sum_all.h"
 
-#include "lathe/ops/row_packs.cuh"
-#include "lathe/tensor/reduce.cuh"
+#include "lathe/ops/norm_rows.cuh"
 
 namespace lathe {
 namespace {
@@ -14,13 +13,16 @@ struct Square {
   __device__ float operator()(float x) const { return x * x; }
 };
 
-/// A block of `team` threads, a warp or more, sums one row.
-template <class T, int size, class Term>
-__global__ void sum_rows(const T* x, float* sums, int64_t columns, Term term) {
-  const T* from = x + blockIdx.x * columns;
+/// A team sums a row.
+template <bool whole, class T, int size, class Term>
+__global__ void __launch_bounds__(kThreads)
+    sum_rows(const T* x, float* sums, int64_t rows, int64_t columns, Term term) {
+  int64_t row = blockIdx.x * int64_t(Team<whole>::teams()) + Team<whole>::number();
+  if (row >= rows) return;
+  const T* from = x + row * columns;
   float parts[size] = {};
-#pragma unroll 4
-  for (int64_t c = threadIdx.x * int64_t(size); c < columns; c += blockDim.x * int64_t(size)) {
+#pragma unroll 8
+  for (int64_t c = Team<whole>::lane() * int64_t(size); c < columns; c += Team<whole>::lanes() * int64_t(size)) {
     float values[size];
     load(from + c, values);
 #pragma unroll
@@ -29,14 +31,11 @@ __global__ void sum_rows(const T* x, float* sums, int64_t columns, Term term) {
   float sum = 0;
 #pragma unroll
   for (int i = 0; i < size; ++i) sum += parts[i];
-  sum = over_block(sum, SumOf());
-  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+  sum = Team<whole>::sum(sum);
+  if (Team<whole>::lane() == 0) sums[row] = sum;
 }
 
-/// Threads of a block for one row: a pack each, whole warps.
-unsigned threads_for(int64_t packs) {
-  return unsigned(std::clamp<int64_t>((packs + kWarp - 1) / kWarp * kWarp, kWarp, 1024));
-}
+constexpr int64_t kLongRow = 16384;  ///< columns from which a block, not a warp, sums a row
 
 template <class Term>
 void row_sums(const Tensor& x, Tensor& sums, Term term, const char* name) {
@@ -44,9 +43,14 @@ void row_sums(const Tensor& x, Tensor& sums, Term term, const char* name) {
   if (rows == 0) return;
   visit_device(x.dtype(), [&]<class T>(Element<T>) {
     visit_pack<T>(columns, {&x}, [&]<int size>(std::integral_constant<int, size>) {
-      sum_rows<T, size><<<unsigned(rows), threads_for(columns / size), 0, stream_of(sums)>>>(
-          on_device<const T>(x), on_device<float>(sums), columns, term);
-      check_launch(name);
+      auto run = [&]<bool whole>(std::bool_constant<whole>) {
+        int64_t at_once = whole ? 1 : kThreads / kWarp;
+        sum_rows<whole, T, size><<<unsigned((rows + at_once - 1) / at_once), kThreads, 0, stream_of(sums)>>>(
+            on_device<const T>(x), on_device<float>(sums), rows, columns, term);
+        check_launch(name);
+      };
+      if (columns >= kLongRow) return run(std::true_type());
+      run(std::false_type());
     });
   });
 }
