@@ -32,9 +32,9 @@ TEST(SlowRunAsAModel, NamesTheTokensOfItsTokenizer) {
   ShortRun run;
   json config = json::parse(content_of(run.run() + "/config.json"));
   json generation = json::parse(content_of(run.run() + "/generation_config.json"));
-  std::string tokenizer = content_of(run.run() + "/tokenizer.json");
+  json tokenizer = json::parse(content_of(run.run() + "/tokenizer.json"));
   json end;
-  for (const json& token : json::parse(tokenizer).at("added_tokens"))
+  for (const json& token : tokenizer.at("added_tokens"))
     if (token.at("content") == "<|endoftext|>") end = token.at("id");
   ASSERT_TRUE(end.is_number());
   for (const char* name : {"bos_token_id", "eos_token_id"}) {
