@@ -8,13 +8,17 @@ double roofline_seconds(Work work, const Ceilings& ceilings) {
   return std::max(double(work.flops) / ceilings.flops_per_second, double(work.bytes) / ceilings.bytes_per_second);
 }
 
-double roofline_seconds(const RehearsedPhase& phase, const Ceilings& ceilings) {
+CallSeconds at_ceilings(const Ceilings& ceilings) {
+  return [ceilings](std::string_view, Work work) { return roofline_seconds(work, ceilings); };
+}
+
+double seconds_of(const RehearsedPhase& phase, const CallSeconds& estimate) {
   double seconds = 0;
-  for (const KernelWork& k : phase.kernels) seconds += double(k.calls) * roofline_seconds(k.work, ceilings);
+  for (const KernelWork& k : phase.kernels) seconds += double(k.calls) * estimate(k.kernel, k.work);
   return seconds;
 }
 
-std::vector<PhaseWork> work_by_phase(const Rehearsal& rehearsal, const Ceilings& ceilings) {
+std::vector<PhaseWork> work_by_phase(const Rehearsal& rehearsal, const CallSeconds& estimate) {
   std::vector<PhaseWork> all;
   for (const RehearsedPhase& phase : rehearsal.phases) {
     if (phase.kernels.empty()) continue;
@@ -26,7 +30,7 @@ std::vector<PhaseWork> work_by_phase(const Rehearsal& rehearsal, const Ceilings&
       work.flops += k.calls * k.work.flops;
       work.bytes += k.calls * k.work.bytes;
     }
-    work.seconds += roofline_seconds(phase, ceilings);
+    work.seconds += seconds_of(phase, estimate);
   }
   return all;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lathe/base/numbers.h"
+#include "lathe/plan/kernel_rates.h"
 
 namespace lathe {
 namespace {
@@ -57,15 +58,18 @@ std::vector<JobSettings> savings(const JobSettings& job) {
 
 JobSettings smallest(const JobSettings& job) { return with_micro_batch(savings(job).back(), 1); }
 
-std::vector<JobSettings> in_both_dtypes(const JobSettings& job) {
+/// The job's own first.
+std::vector<JobSettings> in_both_dtypes(const JobSettings& job, const PlannedDevice& on) {
   std::vector<JobSettings> both = {job, job};
   both[1].training.dtype = job.compute() == DType::f32 ? Compute::bf16 : Compute::f32;
+  if (on.gpu() && !computes_in(on.profile, both[1].compute())) both.pop_back();
   return both;
 }
 
 struct Tried {
   JobSettings job;
   int64_t bytes = 0;
+  bool fits = false;
   double seconds = 0;
 };
 
@@ -79,35 +83,39 @@ class Search {
     JobSettings probe = job;
     probe.training.accumulation = std::min<int64_t>(job.training.accumulation, 2);
     TrainingPlan plan = plan_of(probe);
+    plan.host = host_of(job, plan.run);
     double update = 0, passes = 0;
     for (const RehearsedPhase& phase : plan.run.of("step").phases)
-      (phase.name == "update" ? update : passes) += roofline_seconds(phase, plan_.ceilings);
+      (phase.name == "update" ? update : passes) += seconds_of(phase, plan.estimate);
     double rounds = double(job.training.accumulation) / double(probe.training.accumulation);
-    return {job, plan.run.capacity() + host_of(job).total(), passes * rounds + update};
+    return {job, bytes_of(plan), plan.fits(), passes * rounds + update};
   }
 
   /// The cheapest of `job`'s savings that fits.
   std::optional<Advice> cheapest(const JobSettings& job) const {
-    if (estimate(smallest(job)).bytes > plan_.budget) return std::nullopt;
+    if (!estimate(smallest(job)).fits) return std::nullopt;
     std::vector<Tried> fitting;
     for (const JobSettings& saving : savings(job))
       if (std::optional<Tried> largest = largest_that_fits(saving)) fitting.push_back(*largest);
     std::sort(fitting.begin(), fitting.end(), [](const Tried& a, const Tried& b) { return a.seconds < b.seconds; });
     for (const Tried& tried : fitting) {
-      Advice advice = checked(tried.job);
-      if (advice.bytes <= plan_.budget) return advice;
+      TrainingPlan plan = plan_of(tried.job);
+      if (plan.fits()) return advice({tried.job, bytes_of(plan), true, plan.seconds_per_step()});
     }
     return std::nullopt;
   }
 
-  Advice least() const {
+  /// Of all settings, those that need the least.
+  Tried least() const {
     std::vector<int64_t> lengths = shorter_sequences(own_);
     JobSettings shortest = smallest(lengths.empty() ? own_ : with_sequence(own_, lengths.back()));
     std::vector<Tried> tried;
-    for (const JobSettings& typed : in_both_dtypes(shortest)) tried.push_back(estimate(typed));
-    const Tried& least = tried[0].bytes <= tried[1].bytes ? tried[0] : tried[1];
-    return {overrides(least.job), least.bytes, least.seconds / own_seconds_};
+    for (const JobSettings& typed : in_both_dtypes(shortest, plan_.on)) tried.push_back(estimate(typed));
+    return *std::min_element(tried.begin(), tried.end(),
+                             [](const Tried& a, const Tried& b) { return a.bytes < b.bytes; });
   }
+
+  Advice advice(const Tried& tried) const { return {overrides(tried.job), tried.bytes, tried.seconds / own_seconds_}; }
 
  private:
   const TrainingPlan& plan_;
@@ -115,17 +123,28 @@ class Search {
   double own_seconds_;
   const JobSettings& own_;
 
+  /// As plan_training() makes it, with this machine as it was measured then.
   TrainingPlan plan_of(const JobSettings& job) const {
-    return {rehearse_run(job, sample_), host_of(job), plan_.ceilings, plan_.budget};
+    TrainingPlan plan{.run = rehearse_run(job, sample_, plan_.on.device),
+                      .host = {},
+                      .on = plan_.on,
+                      .ceilings = plan_.ceilings,
+                      .estimate = plan_.estimate};
+    plan.host = host_of(job, plan.run);
+    if (plan.on.gpu()) plan.estimate = at_rates(plan.on.profile, {job.compute(), job.model.head_dim});
+    return plan;
   }
 
   /// With the process as it was when the plan was made, not as searching has left it.
-  HostMemory host_of(const JobSettings& job) const { return {plan_.host.process, host_memory(job).batches}; }
+  HostMemory host_of(const JobSettings& job, const RunRehearsal& run) const {
+    HostMemory host = host_memory(job, run, plan_.on);
+    host.process = plan_.host.process;
+    return host;
+  }
 
-  /// Rehearses `job` in full.
-  Advice checked(const JobSettings& job) const {
-    TrainingPlan plan = plan_of(job);
-    return {overrides(job), plan.needed(), plan.seconds_per_step() / own_seconds_};
+  /// Of the memory that the job's own plan lacks: the device's, or else the host's.
+  int64_t bytes_of(const TrainingPlan& plan) const {
+    return plan_.needed() > plan_.on.budget || !plan_.on.gpu() ? plan.needed() : plan.host_needed();
   }
 
   std::optional<Tried> largest_that_fits(const JobSettings& job) const {
@@ -135,7 +154,7 @@ class Search {
     while (low < high) {
       size_t middle = (low + high) / 2;
       Tried tried = estimate(with_micro_batch(job, sizes[middle]));
-      if (tried.bytes <= plan_.budget)
+      if (tried.fits)
         best = tried, low = middle + 1;
       else
         high = middle;
@@ -170,12 +189,13 @@ std::string Advice::options() const {
 
 Advised advise(const JobSettings& job, const TrainingPlan& plan, const SampleHook& sample) {
   Search search(job, plan, sample);
-  Advised advised{std::nullopt, search.least()};
-  if (advised.least.bytes > plan.budget) return advised;
+  Tried least = search.least();
+  Advised advised{std::nullopt, search.advice(least)};
+  if (!least.fits) return advised;
   std::vector<int64_t> lengths = shorter_sequences(job);
   lengths.insert(lengths.begin(), job.training.sequence_length);
   for (int64_t length : lengths)
-    for (const JobSettings& typed : in_both_dtypes(with_sequence(job, length)))
+    for (const JobSettings& typed : in_both_dtypes(with_sequence(job, length), plan.on))
       if ((advised.fitting = search.cheapest(typed))) return advised;
   return advised;
 }

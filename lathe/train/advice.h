@@ -11,7 +11,7 @@ namespace lathe {
 /// Other settings for a job, and what they cost.
 struct Advice {
   std::vector<std::string> overrides;  ///< as --set takes them
-  int64_t bytes = 0;                   ///< that the run then needs, outside the arena too
+  int64_t bytes = 0;                   ///< that the run then needs, outside the arena too, of the memory that it lacked
   double slowdown = 1;                 ///< estimated seconds a step, as a multiple of the job's own
   std::string options() const;         ///< "--set a.b=c --set d.e=f"
 };
@@ -22,7 +22,7 @@ struct Advised {
   Advice least;                   ///< the settings that need the least memory
 };
 
-/// Looks for settings with which `job` (resolved) needs no more than plan.budget. Tokens a step stay as they are. First
+/// Looks for settings with which `job` (resolved) fits plan.on's memory. Tokens a step stay as they are. First
 /// micro_batch, checkpoint and loss_rows, which change no result but for rounding; then dtype; then sequence_length,
 /// which changes what is learned.
 Advised advise(const JobSettings& job, const TrainingPlan& plan, const SampleHook& sample = nullptr);

@@ -35,7 +35,10 @@ RunRehearsal rehearse_run(const JobSettings& job, const SampleHook& sample, std:
   RunRehearsal run{.device = device};
   run.persistent = runtime.arena.use().reserved;
   run.by_purpose = runtime.arena.use().live_by_purpose;
-  for (Parameter* parameter : trainer.inventory().parameters) run.parameters += parameter->elements();
+  for (Parameter* parameter : trainer.inventory().parameters) {
+    run.parameters += parameter->elements();
+    run.largest_parameter = std::max(run.largest_parameter, parameter->kept.bytes());
+  }
   std::vector<data::Batch> batches(size_t(job.training.accumulation), blank_batch(job));
   run.episodes.push_back({"step", rehearse([&] { trainer.step(batches, 0); })});
   run.episodes.push_back({"evaluation", rehearse([&] { trainer.score(batches.front()); })});

@@ -24,7 +24,8 @@ struct RunRehearsal {
   BytesByPurpose by_purpose{};  ///< the same, split
   std::vector<Episode> episodes;
   int64_t parameters = 0;
-  int64_t checkpoint_bytes = 0;  ///< that one checkpoint takes on disk
+  int64_t largest_parameter = 0;  ///< bytes of the one that keeps most
+  int64_t checkpoint_bytes = 0;   ///< that one checkpoint takes on disk
 
   int64_t capacity() const;        ///< bytes the device must provide: what persists and the largest episode
   const Episode& largest() const;  ///< the episode with the highest peak

@@ -10,7 +10,6 @@
 #include "lathe/base/interrupt.h"
 #include "lathe/base/log.h"
 #include "lathe/base/numbers.h"
-#include "lathe/tensor/device_choice.h"
 #include "lathe/train/corpora.h"
 #include "lathe/train/manifest.h"
 #include "lathe/train/progress_line.h"
@@ -253,7 +252,7 @@ void require_disk_space(const JobSettings& job, const RunDirectory& directory, i
 }  // namespace
 
 TrainingOutcome run_training(const JobSettings& job, const TrainingOptions& options, const TrainingHooks& hooks) {
-  TrainingPlan all = plan_training(job, memory_budget(job.device()), hooks.sample);
+  TrainingPlan all = plan_training(job, planned_here(job.device()), hooks.sample);
   const RunRehearsal& plan = all.run;
   log_info(plan_summary(job, all), '\n', memory_table(all));
   require_fits(job, all, hooks.sample);

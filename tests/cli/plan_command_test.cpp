@@ -14,8 +14,10 @@
 #include "lathe/base/error.h"
 #include "lathe/base/numbers.h"
 #include "lathe/tensor/random.h"
+#include "lathe/tensor/runtime.h"
 #include "tests/support/checkout.h"
 #include "tests/support/program.h"
+#include "tests/support/temporary_directory.h"
 
 namespace lathe {
 namespace {
@@ -50,6 +52,108 @@ TEST(SlowPlanCommand, NamesTheLeastOfAJobThatFitsNowhere) {
   EXPECT_THAT(result.output, HasSubstr("No setting of micro_batch"));
 }
 
+class EveryCard : public testing::TestWithParam<const char*> {};
+
+TEST_P(EveryCard, IsPlannedForWithoutHavingIt) {
+  ProgramResult result = run_lathe({"plan", job("gpt2-124m"), "--device", GetParam(), "--json"});
+  ASSERT_EQ(result.status, 0) << result.errors << result.output;
+  nlohmann::json plan = nlohmann::json::parse(result.output), device = plan.at("device");
+  bool measured = std::string(GetParam()) == "h200";
+  EXPECT_EQ(device.at("estimate").get<bool>(), !measured);
+  EXPECT_FALSE(device.at("here").get<bool>());
+  int64_t outside = device.at("context").get<int64_t>() + device.at("libraries").get<int64_t>();
+  EXPECT_EQ(plan.at("needed").get<int64_t>(), plan.at("tensors").get<int64_t>() + outside);
+  EXPECT_LT(plan.at("needed").get<int64_t>(), plan.at("budget").get<int64_t>());
+  EXPECT_GT(plan.at("host").at("needed").get<int64_t>(), plan.at("process").get<int64_t>());
+  double seconds = plan.at("estimated_seconds_per_step").get<double>();
+  double least =
+      plan.at("model_flops_per_step").get<double>() / plan.at("ceilings").at("flops_per_second").get<double>();
+  EXPECT_GT(seconds, least);
+  EXPECT_LT(seconds, 5 * least);
+}
+
+INSTANTIATE_TEST_SUITE_P(SlowPlanCommand, EveryCard, testing::Values("h200", "h100", "a100-80g", "rtx4090", "t4"));
+
+TEST(SlowPlanCommand, SaysWhatOfAPlanForACardIsAnEstimate) {
+  std::string sheet = run_lathe({"plan", job("tiny-10m"), "--device", "h100"}).output;
+  EXPECT_THAT(sheet, HasSubstr("an estimate from the data sheet of the H100"));
+  EXPECT_THAT(sheet, HasSubstr("CUDA's context, kernels and libraries (estimate)"));
+  EXPECT_THAT(sheet, HasSubstr("needed on the host"));
+  EXPECT_THAT(run_lathe({"plan", job("tiny-10m"), "--device", "h200"}).output, HasSubstr("as measured"));
+}
+
+TEST(SlowPlanCommand, RefusesWhatACardCannotComputeIn) {
+  ProgramResult asked = run_lathe({"plan", job("tiny-10m"), "--device", "t4", "--set", "training.dtype=bf16"});
+  EXPECT_EQ(asked.status, 1);
+  EXPECT_THAT(asked.errors, HasSubstr("Tesla T4 (sm_75) does not compute in bf16"));
+  EXPECT_THAT(asked.errors, HasSubstr("--set training.dtype=f32"));
+  ProgramResult left_open = run_lathe({"plan", job("tiny-10m"), "--device", "t4", "--set", "training.dtype=auto"});
+  EXPECT_THAT(left_open.output, HasSubstr("tokens a step, f32;"));
+}
+
+TEST(SlowPlanCommand, ProposesSettingsForACardThatAreThenPlannedToFit) {
+  std::vector<std::string> words = {"plan",    job("llama-1.1b"), "--device",
+                                    "rtx4090", "--set",           "training.micro_batch=64"};
+  std::vector<std::string> as_json = words;
+  as_json.push_back("--json");
+  ProgramResult result = run_lathe(as_json);
+  EXPECT_EQ(result.status, 1) << result.errors;
+  nlohmann::json plan = nlohmann::json::parse(result.output);
+  ASSERT_TRUE(plan.contains("advice")) << plan.at("least").dump();
+  for (const auto& setting : plan.at("advice").at("set"))
+    words.insert(words.end(), {"--set", setting.get<std::string>()});
+  ProgramResult again = run_lathe(words);
+  EXPECT_EQ(again.status, 0) << again.output << again.errors;
+}
+
+TEST(SlowPlanCommand, NeverProposesBf16ForACardWithoutIt) {
+  ProgramResult result =
+      run_lathe({"plan", job("llama-1.1b"), "--device", "t4", "--set", "training.dtype=f32", "--json"});
+  EXPECT_EQ(result.status, 1) << result.errors;
+  EXPECT_THAT(result.output, testing::Not(HasSubstr("training.dtype=bf16")));
+}
+
+TEST(SlowPlanCommand, HoldsTheHostsMemoryToABudgetOfItsOwn) {
+  nlohmann::json plan = nlohmann::json::parse(
+      run_lathe({"plan", job("tiny-10m"), "--device", "h200", "--budget", "1KiB", "--json"}).output);
+  EXPECT_FALSE(plan.at("fits").get<bool>());
+  EXPECT_LT(plan.at("host").at("needed").get<int64_t>(), plan.at("host").at("budget").get<int64_t>());
+}
+
+TEST(SlowPlanCommand, PlansByAProfileOfTheUsersOwn) {
+  TemporaryDirectory directory;
+  std::string card = directory.file("card.toml", R"(name = "My Card"
+architecture = "sm_89"
+memory = "2GiB"
+context = "100MiB"
+[measured]
+f32_tflops = 10
+bf16_tflops = 40
+gigabytes_per_second = 500
+)");
+  nlohmann::json plan = nlohmann::json::parse(run_lathe({"plan", job("tiny-10m"), "--device", card, "--json"}).output);
+  EXPECT_EQ(plan.at("device").at("name"), "My Card");
+  EXPECT_EQ(plan.at("budget").get<int64_t>(), int64_t{2} << 30);
+  EXPECT_EQ(plan.at("needed").get<int64_t>(), plan.at("tensors").get<int64_t>() + (int64_t{100} << 20));
+}
+
+TEST(SlowPlanCommand, NamesWhatItDoesNotKnow) {
+  ProgramResult result = run_lathe({"plan", job("tiny-10m"), "--device", "h300"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.errors, HasSubstr("no device is called h300"));
+}
+
+TEST(GpuPlanCommand, PlansACardThatIsHalfFullAgainstWhatIsFree) {
+  if (accelerators().gpus.empty()) GTEST_SKIP() << accelerators().why_none;
+  int64_t taken = accelerators().gpus[0].free_bytes / 2;
+  Runtime runtime({.backend = Backend::cuda}, taken);
+  nlohmann::json plan =
+      nlohmann::json::parse(run_lathe({"plan", job("tiny-10m"), "--device", "cuda", "--json"}).output);
+  EXPECT_TRUE(plan.at("device").at("here").get<bool>());
+  EXPECT_LE(plan.at("budget").get<int64_t>(), accelerators().gpus[0].memory_bytes - taken);
+  EXPECT_GE(plan.at("budget").get<int64_t>(), accelerators().gpus[0].free_bytes - taken - (int64_t{1} << 30));
+}
+
 /// A directory with a text, its tokenizer and its shards.
 class Prepared {
  public:
@@ -82,8 +186,8 @@ std::vector<std::string> short_run(const Prepared& prepared) {
   std::vector<std::string> words = {job("tiny-10m")};
   for (const std::string& setting :
        {"run=" + prepared.path("run"), "data.corpus=[{path=\"" + prepared.path("shards") + "\"}]",
-        std::string("training.steps=3"), std::string("schedule.warmup_steps=1"), std::string("training.micro_batch=8"),
-        std::string("evaluation.batches=1")})
+        std::string("training.device=cpu"), std::string("training.steps=3"), std::string("schedule.warmup_steps=1"),
+        std::string("training.micro_batch=8"), std::string("evaluation.batches=1")})
     words.insert(words.end(), {"--set", setting});
   return words;
 }

@@ -9,7 +9,8 @@ TEST(Roofline, TakesTheSlowerOfArithmeticAndTrafficForEachCall) {
   RehearsedPhase phase{
       .name = "forward",
       .kernels = {{"product", {.flops = 1000, .bytes = 10}, 3}, {"norm", {.flops = 10, .bytes = 500}, 2}}};
-  EXPECT_DOUBLE_EQ(roofline_seconds(phase, {.flops_per_second = 100, .bytes_per_second = 50}), 3 * 10.0 + 2 * 10.0);
+  CallSeconds estimate = at_ceilings({.flops_per_second = 100, .bytes_per_second = 50});
+  EXPECT_DOUBLE_EQ(seconds_of(phase, estimate), 3 * 10.0 + 2 * 10.0);
 }
 
 TEST(Roofline, SumsPhasesOfOneName) {
@@ -17,7 +18,8 @@ TEST(Roofline, SumsPhasesOfOneName) {
   KernelWork product{"product", {.flops = 100, .bytes = 10}, 1};
   rehearsal.phases = {
       {"", 0, {}}, {"forward", 0, {product}}, {"backward", 4, {product, product}}, {"forward", 8, {product}}};
-  std::vector<PhaseWork> works = work_by_phase(rehearsal, {.flops_per_second = 10, .bytes_per_second = 1e9});
+  std::vector<PhaseWork> works =
+      work_by_phase(rehearsal, at_ceilings({.flops_per_second = 10, .bytes_per_second = 1e9}));
   ASSERT_EQ(works.size(), 2u);
   EXPECT_EQ(works[0].name, "forward");
   EXPECT_EQ(works[0].kernels, 2);

@@ -33,7 +33,7 @@ TEST(SlowJobs, ArePlannedWithThePublishedNumberOfWeights) {
   for (const fs::path& file : job_files()) {
     SCOPED_TRACE(file);
     JobSettings job = read_job(file.string());
-    TrainingPlan plan = plan_training(job, 0);
+    TrainingPlan plan = plan_training(job, planned_here({}));
     EXPECT_GT(plan.run.checkpoint_bytes, 12 * plan.run.parameters);
     EXPECT_LT(plan.run.checkpoint_bytes, 12 * plan.run.parameters + (2 << 20));
     auto count = published().find(file.stem().string());
@@ -48,7 +48,7 @@ TEST(SlowJobs, OfATrillionWeightsArePlannedAtOnceInLittleMemory) {
   for (const char* name : {"llama-70b", "gpt-1t"}) {
     JobSettings job = read_job((checkout() / "jobs" / (std::string(name) + ".toml")).string());
     auto start = std::chrono::steady_clock::now();
-    TrainingPlan plan = plan_training(job, int64_t{16} << 30);
+    TrainingPlan plan = plan_training(job, {.budget = int64_t{16} << 30});
     EXPECT_FALSE(plan.fits());
     EXPECT_THROW(require_fits(job, plan), Error);
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

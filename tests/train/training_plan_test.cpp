@@ -23,8 +23,8 @@ JobSettings wide_batch() {
 
 /// A plan whose budget is `share` of what it needs, without what this process happens to hold.
 TrainingPlan plan_within(const JobSettings& job, double share) {
-  TrainingPlan plan = plan_training(job, 0);
-  plan.budget = plan.host.total() + int64_t(share * double(plan.run.capacity()));
+  TrainingPlan plan = plan_training(job, planned_here({}));
+  plan.on.budget = plan.host.total() + int64_t(share * double(plan.run.capacity()));
   return plan;
 }
 
@@ -43,11 +43,19 @@ TEST(SlowTrainingPlan, ShowsEveryEpisodeAndTheWholeSum) {
     EXPECT_THAT(shown, HasSubstr(part));
 }
 
+TEST(TrainingPlan, RefusesFp8WhereACardHasNone) {
+  RunRehearsal run;
+  run.episodes.push_back({"step", {}});
+  run.episodes[0].rehearsal.phases = {{"forward", 0, {{"matmul_fp8", {}, 1}}}};
+  require_multiplies(planned_on("h100"), run);
+  EXPECT_THROW(require_multiplies(planned_on("a100-80g"), run), Error);
+}
+
 TEST(SlowTrainingPlan, CountsPhasesThatMakeUpTheStep) {
   JobSettings job = wide_batch();
   TrainingPlan plan = plan_within(job, 1.5);
   int64_t flops = 0, kernels = 0;
-  for (const PhaseWork& work : work_by_phase(plan.run.of("step"), plan.ceilings)) {
+  for (const PhaseWork& work : work_by_phase(plan.run.of("step"), plan.estimate)) {
     flops += work.flops;
     kernels += work.kernels;
   }
@@ -65,7 +73,8 @@ TEST_P(EveryBudget, IsMetByTheSettingsThatAreProposed) {
   ASSERT_TRUE(advice);
   JobSettings other = with(job, *advice);
   EXPECT_EQ(other.tokens_per_step(), job.tokens_per_step());
-  EXPECT_LE(rehearse_run(other).capacity() + host_memory(other).batches, plan.budget - plan.host.process);
+  RunRehearsal run = rehearse_run(other);
+  EXPECT_LE(run.capacity() + host_memory(other, run, plan.on).batches, plan.on.budget - plan.host.process);
 }
 
 INSTANTIATE_TEST_SUITE_P(SlowAdvice, EveryBudget, testing::Values(90, 60, 30, 15));
