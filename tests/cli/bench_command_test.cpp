@@ -1,7 +1,9 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
+#include "lathe/tensor/accelerator.h"
 #include "tests/support/checkout.h"
 #include "tests/support/program.h"
 
@@ -9,8 +11,9 @@ namespace lathe {
 namespace {
 
 TEST(SlowBenchCommand, SaysWhatShareOfTheCeilingEachKernelOfAJobReaches) {
-  ProgramResult result = run_lathe({"bench", (checkout() / "jobs/tiny-10m.toml").string(), "--set",
-                                    "model.num_hidden_layers=1", "training.micro_batch=1", "--json"});
+  ProgramResult result =
+      run_lathe({"bench", (checkout() / "jobs/tiny-10m.toml").string(), "--set", "model.num_hidden_layers=1",
+                 "training.micro_batch=1", "--device", "cpu", "--json"});
   ASSERT_EQ(result.status, 0) << result.errors;
   nlohmann::json steps = nlohmann::json::parse(result.output).at("steps");
   ASSERT_EQ(steps.size(), 1u);
@@ -20,6 +23,24 @@ TEST(SlowBenchCommand, SaysWhatShareOfTheCeilingEachKernelOfAJobReaches) {
   EXPECT_GT(matmul, 0);
   EXPECT_LT(matmul, 1);
   EXPECT_GT(steps[0].at("flop_use").get<double>(), 0);
+}
+
+TEST(SlowBenchCommand, FitsProfilesOfGpusAlone) {
+  ProgramResult result = run_lathe({"bench", "--device", "cpu", "--profile", "cpu.toml"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.errors, testing::HasSubstr("--profile is of a GPU"));
+}
+
+TEST(GpuBenchCommand, ShowsCeilingsKernelsAndThePlansEstimate) {
+  if (accelerators().gpus.empty()) GTEST_SKIP() << accelerators().why_none;
+  ProgramResult result =
+      run_lathe({"bench", (checkout() / "jobs/tiny-10m.toml").string(), "--device", "cuda", "--json"});
+  ASSERT_EQ(result.status, 0) << result.errors;
+  nlohmann::json measured = nlohmann::json::parse(result.output);
+  EXPECT_GT(measured.at("gpu").at("gigabytes_per_second").get<double>(), 100);
+  const nlohmann::json& step = measured.at("steps").at(0);
+  EXPECT_GT(step.at("seconds").get<double>(), 0);
+  EXPECT_GT(step.at("estimated_seconds").get<double>(), 0);
 }
 
 TEST(SlowBenchCommand, TakesOverridesOnlyOfAJob) {
