@@ -1,10 +1,15 @@
+#include <omp.h>
+
+#include <atomic>
+
 #include "lathe/ops/matmul_packing.h"
 
 namespace lathe::LATHE_ISA {
 namespace {
 
-constexpr int64_t kGroupBytes = 400 << 10;  // of packed a, which one core's L2 keeps while panels of b pass
-constexpr int64_t kFewFlops = 1 << 17;      // not worth a second thread
+constexpr int64_t kBesideBytes = 192 << 10;  // of panels of b that a group of a meets together, from its core's L2
+constexpr int64_t kFewFlops = 1 << 17;       // not worth a second thread
+constexpr int64_t kKeptSteps = 64;           // that a thread packs at a time of what is kept and lies across
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t parts_of(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
@@ -27,20 +32,6 @@ Tile tile_for(int64_t wanted, int64_t panels) {
   return tile<rows, 1, pairs>;
 }
 
-uint16_t bf16_of(float value) {
-  uint32_t all;
-  __builtin_memcpy(&all, &value, 4);
-  bool nan = (all & 0x7fffffffu) > 0x7f800000u;
-  return nan ? uint16_t((all >> 16) | 64u) : uint16_t((all + 0x7fffu + ((all >> 16) & 1u)) >> 16);
-}
-
-float of_bf16(uint16_t bits) {
-  uint32_t all = uint32_t(bits) << 16;
-  float value;
-  __builtin_memcpy(&value, &all, 4);
-  return value;
-}
-
 /// One run over a product: its cut, and the packed parts that its threads share. run() is called by all of them.
 class BlockedProduct {
  public:
@@ -49,124 +40,222 @@ class BlockedProduct {
         pairs_(product.a.dtype == DType::bf16),
         rows_(product.a.outer),
         columns_(product.b.outer),
-        blocks_(
-            blocks_of(kIsa, rows_, columns_, product.a.depth, product.a.dtype, product.out_dtype, product.b.packed)),
-        a_(reinterpret_cast<uint32_t*>(product.workspace)),
-        b_(reinterpret_cast<uint32_t*>(product.workspace + blocks_.a_bytes)),
-        sums_(reinterpret_cast<float*>(product.workspace + blocks_.a_bytes + blocks_.b_bytes)) {
-    if (product.b.packed) b_ = reinterpret_cast<uint32_t*>(const_cast<std::byte*>(product.b.data));
-  }
+        blocks_(blocks_of(kIsa,
+                          {rows_, columns_, product.a.depth, product.a.dtype, product.out_dtype, product.b.packed},
+                          product.threads)),
+        passing_(blocks_.a_passes ? product.a : product.b),
+        kept_(blocks_.a_passes ? product.b : product.a),
+        sums_(reinterpret_cast<float*>(product.workspace + kept_bytes())) {}
 
   void run() {
-    Place a_there{-1, -1}, b_there{-1, -1};
+    bool first = true;
     for (int64_t i = 0; i < rows_; i += blocks_.rows)
       for (int64_t j = 0; j < columns_; j += blocks_.columns)
-        for (int64_t s = 0; s == 0 || s < blocks_.total_steps; s += blocks_.steps) {
+        for (int64_t s = 0; s == 0 || s < blocks_.total_steps; s += blocks_.span) {
+          if (!first) {
+#pragma omp barrier  // all are done with what was kept
+          }
+          first = false;
           Block block{i, least(blocks_.rows, rows_ - i),
                       j, least(blocks_.columns, columns_ - j),
-                      s, least(blocks_.steps, blocks_.total_steps - s)};
-          if (!a_there.is(i, s)) pack_a(block);
-          if (!product_.b.packed && !b_there.is(j, s)) pack_b(block);
+                      s, least(blocks_.span, blocks_.total_steps - s)};
+          begin(block);
+          if (!kept_.packed) pack_kept(block);
 #pragma omp barrier
           multiply(block);
-          a_there = {i, s}, b_there = {j, s};
         }
   }
 
  private:
-  struct Place {
-    int64_t outer, step;
-    bool is(int64_t o, int64_t s) const { return outer == o && step == s; }
-  };
   struct Block {
     int64_t row, rows, column, columns, step, steps;
+  };
+  struct Range {
+    int64_t begin, end;
+  };
+  /// Panels of a and b that are multiplied by each other, over `steps` from `step` on; pointers are to the first of
+  /// all, of which the ranges take some.
+  struct Meeting {
+    const uint32_t *a, *b;
+    int64_t a_stride, b_stride;  ///< from one panel to the next
+    int64_t a_steps, b_steps;    ///< that the panels have before this
+    int64_t a_first, b_first;    ///< number of the panel that the pointer is to
+    int64_t step, steps;
   };
 
   const MatrixProduct& product_;
   bool pairs_;
   int64_t rows_, columns_;
   Blocks blocks_;
-  uint32_t *a_, *b_;
+  const Matrix &passing_, &kept_;
   float* sums_;
 
-  int64_t a_panel_size(const Block& block) const { return kTileRows * block.steps * a_width(pairs_); }
-  int64_t b_panel_size(const Block& block) const {
-    return kTileColumns * (product_.b.packed ? blocks_.total_steps : block.steps);
+  int64_t width(bool of_a) const { return of_a ? kTileRows : kTileColumns; }
+  Panels panels(bool of_a, uint32_t* to, int64_t bytes) const {
+    return {.to = to,
+            .width = width(of_a),
+            .stride = bytes / 4,
+            .filled_up = !of_a,
+            .widened = of_a && a_width(kIsa, pairs_) == 2};
   }
 
-  void pack_a(const Block& block) {
-    int64_t panels = parts_of(block.rows, kTileRows);
-#pragma omp for schedule(dynamic, 4) nowait
-    for (int64_t p = 0; p < panels; ++p) {
-      int64_t first = p * kTileRows;
-      pack_rows(product_.a, {block.row + first, least(kTileRows, block.rows - first), block.step, block.steps},
-                a_ + p * a_panel_size(block));
+  int64_t kept_bytes() const { return blocks_.kept_bytes * (blocks_.kept_by_each ? product_.threads : 1); }
+  uint32_t* kept_panels() const {
+    int64_t thread = blocks_.kept_by_each ? omp_get_thread_num() : 0;
+    return reinterpret_cast<uint32_t*>(product_.workspace + thread * blocks_.kept_bytes);
+  }
+  uint32_t* own_group() const {
+    return reinterpret_cast<uint32_t*>(product_.workspace + kept_bytes() + blocks_.sum_bytes +
+                                       omp_get_thread_num() * blocks_.group_bytes);
+  }
+  /// The next panel of a thread's share, in a cache line of its own.
+  std::atomic_ref<int64_t> next_of(int thread) const {
+    std::byte* lines = product_.workspace + blocks_.bytes - product_.threads * 64;
+    return std::atomic_ref(*reinterpret_cast<int64_t*>(lines + thread * 64));
+  }
+  int64_t passing_panels(const Block& block) const {
+    return parts_of(blocks_.a_passes ? block.rows : block.columns, width(blocks_.a_passes));
+  }
+
+  void begin(const Block& block) {
+    int64_t thread = omp_get_thread_num();
+    next_of(int(thread)).store(passing_panels(block) * thread / omp_get_num_threads(), std::memory_order_relaxed);
+  }
+
+  void pack_kept(const Block& block) {
+    bool of_a = !blocks_.a_passes;
+    Part all{of_a ? block.row : block.column, of_a ? block.rows : block.columns, block.step, block.steps};
+    Panels to = panels(of_a, kept_panels(), blocks_.kept_panel);
+    if (blocks_.kept_by_each) return pack(kept_, all, to);
+    int64_t steps = kept_.across ? kKeptSteps : all.steps + 1, outer = kept_.across ? all.outer : to.width;
+    int64_t down = parts_of(all.steps, steps), units = down * parts_of(all.outer, outer);
+#pragma omp for schedule(dynamic, 1) nowait
+    for (int64_t unit = 0; unit < units; ++unit) {
+      int64_t i = unit / down * outer, s = unit % down * steps;
+      Panels part = to;
+      part.to += i / to.width * to.stride;
+      part.step = s;
+      pack(kept_, {all.first + i, least(outer, all.outer - i), all.first_step + s, least(steps, all.steps - s)}, part);
     }
   }
 
-  void pack_b(const Block& block) {
-    int64_t panels = parts_of(block.columns, kTileColumns);
-#pragma omp for schedule(dynamic, 4) nowait
-    for (int64_t p = 0; p < panels; ++p) {
-      int64_t first = p * kTileColumns;
-      pack_columns(product_.b,
-                   {block.column + first, least(kTileColumns, block.columns - first), block.step, block.steps},
-                   kTileColumns, b_ + p * b_panel_size(block));
+  /// A group of panels: of this thread's share, in order, as other kernels divide rows; then of what others have left.
+  Range take(int64_t count) const {
+    int threads = omp_get_num_threads(), me = omp_get_thread_num();
+    for (int i = 0; i < threads; ++i) {
+      int owner = (me + i) % threads;
+      int64_t end = count * (owner + 1) / threads, at = next_of(owner).load(std::memory_order_relaxed);
+      while (at < end) {
+        int64_t some = least(parts_of(end - at, 2), blocks_.group);  // smaller towards the end: all end together
+        if (next_of(owner).compare_exchange_weak(at, at + some, std::memory_order_relaxed)) return {at, at + some};
+      }
     }
+    return {0, 0};
   }
 
   void multiply(const Block& block) {
-    int64_t panels = parts_of(block.columns, kTileColumns), wide = 2;
-    if (block.rows <= kTileRows) wide = 4;
-    int64_t group = kGroupBytes / (4 * kTileRows * blocks_.steps * a_width(pairs_));
-    group = kTileRows * (group < 2 ? 2 : group > 16 ? 16 : group);
-    int64_t across = parts_of(panels, wide), units = across * parts_of(block.rows, group);
-    if (block.rows <= kTileRows) {  // reads b once: a run of it a thread, which memory gives faster than turns
-#pragma omp for schedule(static)
-      for (int64_t unit = 0; unit < units; ++unit) multiply_one(block, unit, across, group, wide);
-      return;
-    }
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t unit = 0; unit < units; ++unit) multiply_one(block, unit, across, group, wide);
-  }
-
-  void multiply_one(const Block& block, int64_t unit, int64_t across, int64_t group, int64_t wide) {
-    int64_t row = unit / across * group, panel = unit % across * wide, panels = parts_of(block.columns, kTileColumns);
-    multiply_unit(block, row, least(row + group, block.rows), panel, least(panel + wide, panels));
-  }
-
-  void multiply_unit(const Block& block, int64_t row, int64_t row_end, int64_t panel, int64_t panel_end) {
-    int64_t rows = row_end - row, wide = panels_for(rows);
-    for (; panel < panel_end; panel += wide) {
-      while (wide > panel_end - panel) wide /= 2;
-      for (int64_t i = row; i < row_end; i += kTileRows)
-        multiply_tile(block, i, least(kTileRows, row_end - i), panel, wide);
+    int64_t count = passing_panels(block);
+    for (Range group = take(count), next; group.end > group.begin; group = next) {
+      next = take(count);
+      multiply_group(block, group, next);
     }
   }
 
-  void multiply_tile(const Block& block, int64_t row, int64_t rows, int64_t panel, int64_t wide) {
-    const float* a = reinterpret_cast<const float*>(a_ + row / kTileRows * a_panel_size(block));
-    const uint32_t* from = b_ + (product_.b.packed ? block.step * kTileColumns : 0);
-    if (product_.b.packed) from += block.column / kTileColumns * b_panel_size(block);
-    const float* b = reinterpret_cast<const float*>(from + panel * b_panel_size(block));
+  Part passing_part(const Block& block, Range group, int64_t step) const {
+    bool of_a = blocks_.a_passes;
+    int64_t first = group.begin * width(of_a), end = least(group.end * width(of_a), of_a ? block.rows : block.columns);
+    return {(of_a ? block.row : block.column) + first, end - first, block.step + step,
+            least(blocks_.steps, block.steps - step)};
+  }
+
+  void multiply_group(const Block& block, Range group, Range next) {
+    bool of_a = blocks_.a_passes;
+    uint32_t *own = own_group(), *kept = kept_panels();
+    Range all{0, parts_of(of_a ? block.columns : block.rows, width(!of_a))};
+    for (int64_t s = 0; s == 0 || s < block.steps; s += blocks_.steps) {
+      Part part = passing_part(block, group, s);
+      Ahead ahead;
+      if (!passing_.packed) {
+        pack(passing_, part, panels(of_a, own, blocks_.group_panel));
+        if (s + blocks_.steps < block.steps)
+          ahead = Ahead(passing_, passing_part(block, group, s + blocks_.steps));
+        else if (next.end > next.begin)
+          ahead = Ahead(passing_, passing_part(block, next, 0));
+      }
+      Meeting meeting{.a = of_a ? own : kept,
+                      .b = of_a ? kept : own,
+                      .a_stride = (of_a ? blocks_.group_panel : blocks_.kept_panel) / 4,
+                      .b_stride = (of_a ? blocks_.kept_panel : blocks_.group_panel) / 4,
+                      .a_steps = of_a ? 0 : s,
+                      .b_steps = of_a ? s : 0,
+                      .a_first = of_a ? group.begin : 0,
+                      .b_first = of_a ? 0 : group.begin,
+                      .step = part.first_step,
+                      .steps = part.steps};
+      if (product_.b.packed) take_packed(block, meeting);
+      meet(block, meeting, of_a ? group : all, of_a ? all : group, ahead);
+    }
+  }
+
+  void take_packed(const Block& block, Meeting& meeting) const {
+    meeting.b = reinterpret_cast<const uint32_t*>(product_.b.data);
+    meeting.b_stride = kTileColumns * blocks_.total_steps;
+    meeting.b_first = -block.column / kTileColumns;
+    meeting.b_steps = meeting.step;
+  }
+
+  /// A few panels of b stay in the core's L2 while those of a pass.
+  void meet(const Block& block, const Meeting& meeting, Range a, Range b, Ahead ahead) {
+    int64_t lines = parts_of(ahead.lines(), (a.end - a.begin) * (b.end - b.begin));
+    int64_t beside = kBesideBytes / (4 * kTileColumns * (meeting.steps + 1));
+    beside = beside < 4 ? 4 : beside;
+    for (int64_t first = b.begin; first < b.end; first += beside)
+      for (int64_t i = a.begin; i < a.end; ++i) {
+        int64_t rows = least(kTileRows, block.rows - i * kTileRows), wide = panels_for(rows);
+        int64_t end = least(first + beside, b.end);
+        for (int64_t j = first; j < end; j += wide) {
+          while (wide > end - j) wide /= 2;
+          ahead.fetch(lines * wide);
+          multiply_tile(block, meeting, i, j, rows, wide);
+        }
+      }
+  }
+
+  void multiply_tile(const Block& block, const Meeting& meeting, int64_t a_panel, int64_t b_panel, int64_t rows,
+                     int64_t wide) {
+    const uint32_t* a =
+        meeting.a + (a_panel - meeting.a_first) * meeting.a_stride + meeting.a_steps * rows * a_width(kIsa, pairs_);
+    const uint32_t* b = meeting.b + (b_panel - meeting.b_first) * meeting.b_stride + meeting.b_steps * kTileColumns;
     Tile tile_of_rows = pairs_ ? tile_for<true>(rows, wide) : tile_for<false>(rows, wide);
-    bool add = product_.add || block.step > 0, last = block.step + block.steps == blocks_.total_steps;
-    int64_t column = panel * kTileColumns, columns = least(wide * kTileColumns, block.columns - column);
-    bool f32 = product_.out_dtype == DType::f32;
-    float* sums = f32 ? reinterpret_cast<float*>(product_.out) + (block.row + row) * columns_ + block.column + column
-                      : sums_ + row * blocks_.columns + column;
-    int64_t stride = f32 ? columns_ : blocks_.columns;
-    bool plain = !last || (f32 && !product_.bias && !product_.residual);
-    if (plain && columns == wide * kTileColumns)
-      return tile_of_rows(block.steps, a, b, b_panel_size(block), sums, stride, add);
+    int64_t row = a_panel * kTileRows, column = b_panel * kTileColumns;
+    int64_t columns = least(wide * kTileColumns, block.columns - column);
+    TileEnds ends = ends_of(block, meeting, row, column);
+    auto multiply = [&](const TileEnds& to) {
+      tile_of_rows(meeting.steps, reinterpret_cast<const float*>(a), reinterpret_cast<const float*>(b),
+                   meeting.b_stride, to);
+    };
+    if (columns == wide * kTileColumns) return multiply(ends);
 
     alignas(64) float buffer[kTileRows * kTileColumns];
-    int64_t buffer_stride = wide * kTileColumns;
-    if (add) copy(rows, columns, sums, stride, buffer, buffer_stride);
-    tile_of_rows(block.steps, a, b, b_panel_size(block), buffer, buffer_stride, add);
-    if (plain) return copy(rows, columns, buffer, buffer_stride, sums, stride);
-    for (int64_t r = 0; r < rows; ++r)
-      finish(buffer + r * buffer_stride, block.row + row + r, block.column + column, columns);
+    int64_t stride = wide * kTileColumns;
+    if (ends.add) copy(rows, columns, ends.sums, ends.stride, buffer, stride);
+    multiply({.sums = buffer, .stride = stride, .add = ends.add, .finish = false});
+    if (!ends.finish) return copy(rows, columns, buffer, stride, ends.sums, ends.stride);
+    for (int64_t r = 0; r < rows; ++r) finish_one_by_one(ends, r, columns, buffer + r * stride);
+  }
+
+  TileEnds ends_of(const Block& block, const Meeting& meeting, int64_t row, int64_t column) const {
+    bool f32 = product_.out_dtype == DType::f32, last = meeting.step + meeting.steps == blocks_.total_steps;
+    int64_t at = (block.row + row) * columns_ + block.column + column, size = f32 ? 4 : 2;
+    return {.sums = f32 ? reinterpret_cast<float*>(product_.out) + at : sums_ + row * blocks_.columns + column,
+            .stride = f32 ? columns_ : blocks_.columns,
+            .add = product_.add || meeting.step > 0,
+            .finish = last && (!f32 || product_.bias || product_.residual),
+            .narrow = !f32,
+            .bias = product_.bias ? product_.bias + block.column + column : nullptr,
+            .residual = product_.residual ? product_.residual + at * size : nullptr,
+            .out = product_.out + at * size,
+            .out_stride = columns_};
   }
 
   static void copy(int64_t rows, int64_t columns, const float* from, int64_t from_stride, float* to,
@@ -175,28 +264,26 @@ class BlockedProduct {
       for (int64_t j = 0; j < columns; ++j) to[r * to_stride + j] = from[r * from_stride + j];
   }
 
-  /// Writes a piece of a row of out: sums, bias, residual.
-  void finish(float* sums, int64_t row, int64_t column, int64_t columns) const {
-    int64_t at = row * columns_ + column;
-    if (product_.bias)
-      for (int64_t j = 0; j < columns; ++j) sums[j] += product_.bias[column + j];
-    if (product_.out_dtype == DType::f32) {
-      const float* residual = reinterpret_cast<const float*>(product_.residual);
-      float* out = reinterpret_cast<float*>(product_.out) + at;
-      for (int64_t j = 0; j < columns; ++j) out[j] = residual ? sums[j] + residual[at + j] : sums[j];
-      return;
+  /// A row of a tile that has fewer columns than a panel.
+  static void finish_one_by_one(const TileEnds& ends, int64_t row, int64_t columns, const float* sums) {
+    int64_t at = row * ends.out_stride;
+    for (int64_t j = 0; j < columns; ++j) {
+      float value = sums[j];
+      if (ends.bias) value += ends.bias[j];
+      if (ends.narrow) {
+        if (ends.residual) value += widened(reinterpret_cast<const uint16_t*>(ends.residual)[at + j]);
+        reinterpret_cast<uint16_t*>(ends.out)[at + j] = narrowed(value);
+      } else {
+        if (ends.residual) value += reinterpret_cast<const float*>(ends.residual)[at + j];
+        reinterpret_cast<float*>(ends.out)[at + j] = value;
+      }
     }
-    const uint16_t* residual = reinterpret_cast<const uint16_t*>(product_.residual);
-    uint16_t* out = reinterpret_cast<uint16_t*>(product_.out) + at;
-    if (residual)
-      for (int64_t j = 0; j < columns; ++j) sums[j] += of_bf16(residual[at + j]);
-    for (int64_t j = 0; j < columns; ++j) out[j] = bf16_of(sums[j]);
   }
 };
 
 void multiply_blocked(const MatrixProduct& product) {
   BlockedProduct run(product);
-#pragma omp parallel if (product.a.outer * product.b.outer * product.a.depth > kFewFlops)
+#pragma omp parallel num_threads(product.threads) if (product.a.outer * product.b.outer * product.a.depth > kFewFlops)
   run.run();
 }
 
@@ -205,8 +292,9 @@ void pack_panels(const Matrix& matrix, std::byte* to) {
 #pragma omp parallel for schedule(static)
   for (int64_t p = 0; p < panels; ++p) {
     int64_t first = p * kTileColumns;
-    pack_columns(matrix, {first, least(kTileColumns, matrix.outer - first), 0, steps}, kTileColumns,
-                 reinterpret_cast<uint32_t*>(to) + p * kTileColumns * steps);
+    pack(
+        matrix, {first, least(kTileColumns, matrix.outer - first), 0, steps},
+        {.to = reinterpret_cast<uint32_t*>(to) + first * steps, .width = kTileColumns, .stride = 0, .filled_up = true});
   }
 }
 

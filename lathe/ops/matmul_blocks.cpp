@@ -5,10 +5,24 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kSteps = 512;           // a panel of b is then 64 KB, which L2 keeps beside panels of a
-constexpr int64_t kBlockBytes = 8 << 20;  // of packed a, and of packed b: L3's
+constexpr int64_t kSteps = 512;             // groups are then wide enough to be packed quickly when they lie across
+constexpr int64_t kAllSteps = 1024;         // no more: rather all at once
+constexpr int64_t kAllStepsNarrow = 2048;   // the same when out is narrower than sums, which would wait in workspace
+constexpr int64_t kKeptBytes = 4 << 20;     // of L3, where every core may keep as much
+constexpr int64_t kGroupBytes = 256 << 10;  // of L2, beside the panels that meet the group and the next group's rows
+constexpr int64_t kSumBytes = 32 << 20;
+constexpr int64_t kLine = 64;
+// Cores that share no L3 pass on lines which one of them writes and all read at 4 GB/s (two vCPUs of a Zen 4 server):
+// so few threads are faster when each packs everything.
+constexpr int kFewThreads = 2;
+constexpr int64_t kMostPanels = 32;  // of a group: no more gain
 
 int64_t up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+/// Bytes from one packed panel to the next: an odd number of cache lines, so that panels which are filled side by side
+/// do not meet in the same sets of a cache.
+constexpr int64_t kPanelSlack = 191;
+int64_t panel_of(int64_t bytes) { return up(bytes, 128) + 64; }
 
 /// The even share of `n` when at most `most` may be taken at once, in whole units.
 int64_t share(int64_t n, int64_t most, int64_t unit) {
@@ -17,32 +31,68 @@ int64_t share(int64_t n, int64_t most, int64_t unit) {
   return std::max(up((n + parts - 1) / parts, unit), unit);
 }
 
+int64_t steps_at_once(const ProductExtents& extents) {
+  int64_t steps = steps_of(extents.depth, extents.dtype);
+  bool all = steps <= (extents.out_dtype == DType::f32 ? kAllSteps : kAllStepsNarrow);
+  return share(steps, all ? steps : kSteps, 1);
+}
+
+int64_t step_bytes(Isa isa, const ProductExtents& extents, bool of_a) {
+  return 4 * (of_a ? a_width(isa, extents.dtype == DType::bf16) : 1);
+}
+
+int64_t total_of(const Blocks& blocks, int threads) {
+  return blocks.kept_bytes * (threads <= kFewThreads ? threads : 1) + blocks.sum_bytes +
+         threads * (blocks.group_bytes + kLine);
+}
+
 }  // namespace
 
-Blocks blocks_of(Isa isa, int64_t rows, int64_t columns, int64_t depth, DType dtype, DType out_dtype, bool b_packed) {
+Blocks blocks_of(Isa isa, const ProductExtents& extents, int threads) {
   TileShape tile = tile_of(isa);
   Blocks blocks;
-  blocks.total_steps = steps_of(depth, dtype);
-  blocks.steps = share(blocks.total_steps, kSteps, 1);
-  blocks.rows = share(rows, kBlockBytes / (4 * blocks.steps), tile.rows);
-  blocks.columns = share(columns, kBlockBytes / (4 * blocks.steps), tile.columns);
-  int64_t a_width = isa == Isa::avx2 ? 4 * (dtype == DType::bf16 ? 2 : 1) : 4;  // avx2 widens a's pairs as it packs
-  blocks.a_bytes = up(blocks.rows * blocks.steps * a_width, 64);
-  blocks.b_bytes = b_packed ? 0 : up(blocks.columns * blocks.steps * 4, 64);
-  if (out_dtype != DType::f32 && blocks.steps < blocks.total_steps) blocks.sum_bytes = blocks.rows * blocks.columns * 4;
+  bool a_passes = extents.rows >= extents.columns || (extents.b_packed && extents.rows > tile.rows);
+  int64_t kept_unit = a_passes ? tile.columns : tile.rows, unit = a_passes ? tile.rows : tile.columns;
+  int64_t kept_step = step_bytes(isa, extents, !a_passes), step = step_bytes(isa, extents, a_passes);
+  int64_t outer = a_passes ? extents.columns : extents.rows, passing = a_passes ? extents.rows : extents.columns;
+  blocks.a_passes = a_passes;
+  blocks.kept_by_each = threads <= kFewThreads;
+  blocks.total_steps = steps_of(extents.depth, extents.dtype);
+  blocks.steps = steps_at_once(extents);
+  blocks.span = std::max<int64_t>(blocks.total_steps, 1);
+  int64_t kept = up(std::max<int64_t>(outer, 1), kept_unit);
+  if (!(a_passes && extents.b_packed)) {
+    kept = share(outer, kKeptBytes / (kept_step * blocks.steps), kept_unit);
+    blocks.span = std::min(blocks.span, kKeptBytes / (kept_step * blocks.steps * kept) * blocks.steps);
+    blocks.kept_panel = panel_of(kept_unit * blocks.span * kept_step);
+    blocks.kept_bytes = kept / kept_unit * blocks.kept_panel;
+  }
+  bool sums = extents.out_dtype != DType::f32 && blocks.steps < blocks.total_steps;
+  int64_t block = sums ? share(passing, kSumBytes / (4 * kept), unit) : up(std::max<int64_t>(passing, 1), unit);
+  if (sums) blocks.sum_bytes = up(kept * block * 4, kLine);
+  blocks.rows = a_passes ? block : kept;
+  blocks.columns = a_passes ? kept : block;
+  blocks.group_panel = panel_of(unit * blocks.steps * step);
+  blocks.group = std::min(std::clamp<int64_t>(kGroupBytes / blocks.group_panel, 1, kMostPanels), block / unit);
+  if (a_passes || !extents.b_packed) blocks.group_bytes = blocks.group * blocks.group_panel;
+  blocks.bytes = total_of(blocks, threads);
   return blocks;
 }
 
-int64_t workspace_bytes(Isa isa, int64_t rows, int64_t columns, int64_t depth, DType dtype, DType out_dtype,
-                        bool b_packed) {
+int64_t workspace_bytes(Isa isa, const ProductExtents& extents, int threads) {
   TileShape tile = tile_of(isa);
-  int64_t steps = steps_of(depth, dtype), most = kBlockBytes / (4 * (kSteps / 2));
-  rows = up(std::max<int64_t>(rows, 1), tile.rows), columns = up(std::max<int64_t>(columns, 1), tile.columns);
+  int64_t slack = std::max(tile.rows, tile.columns), step = step_bytes(isa, extents, true);
+  int64_t steps = steps_at_once(extents), total = std::max<int64_t>(steps_of(extents.depth, extents.dtype), 1);
+  int64_t least = std::min(extents.rows, extents.columns), most = std::max(extents.rows, extents.columns);
+  if (extents.b_packed) least = std::min(least, tile.rows);
   Blocks bound;
-  bound.a_bytes = up(std::min(rows * steps * 4, kBlockBytes) * (isa == Isa::avx2 && dtype == DType::bf16 ? 2 : 1), 64);
-  bound.b_bytes = b_packed ? 0 : up(std::min(columns * steps * 4, kBlockBytes), 64);
-  if (out_dtype != DType::f32 && steps > kSteps) bound.sum_bytes = std::min(rows, most) * std::min(columns, most) * 4;
-  return bound.bytes();
+  int64_t panels = (least + slack) / std::min(tile.rows, tile.columns) + 1;
+  bound.kept_bytes = up(std::min((least + slack) * total * step, kKeptBytes) + panels * kPanelSlack, kLine);
+  int64_t group = std::max(kGroupBytes, panel_of(slack * steps * step));
+  bound.group_bytes = up(std::min((most + slack) * (steps * step + kPanelSlack), group), kLine);
+  if (extents.out_dtype != DType::f32 && steps < total)
+    bound.sum_bytes = up(std::min((extents.rows + slack) * (extents.columns + slack) * 4, kSumBytes), kLine);
+  return total_of(bound, threads);
 }
 
 int64_t packed_bytes(Isa isa, int64_t columns, int64_t depth, DType dtype) {

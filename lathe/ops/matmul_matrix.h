@@ -23,6 +23,7 @@ struct MatrixProduct {
   const float* bias = nullptr;
   const std::byte* residual = nullptr;  ///< like out
   std::byte* workspace = nullptr;
+  int threads = 1;  ///< that the workspace is for
 };
 
 Matrix matrix_of(const Operand& operand);

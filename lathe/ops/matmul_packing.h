@@ -12,9 +12,50 @@ struct Part {
   int64_t first, outer, first_step, steps;
 };
 
+/// Where panels of `width` rows go: [steps, width] each, `stride` elements apart. The last panel of a b is filled up
+/// with zeros; that of an a is as narrow as the rows that are left.
+struct Panels {
+  uint32_t* to;
+  int64_t width, stride;
+  int64_t step = 0;        ///< of the panels, where the part begins
+  bool filled_up = false;  ///< a b, not an a
+  bool widened = false;    ///< pairs as two f32: [2 steps, width]
+
+  int64_t width_of(int64_t rows_left) const { return filled_up || rows_left > width ? width : rows_left; }
+  uint32_t* at(int64_t row, int64_t panel_width) const {
+    return to + row / width * stride + step * panel_width * (widened ? 2 : 1);
+  }
+};
+
 inline const char* row_of(const Matrix& matrix, int64_t row) {
   return reinterpret_cast<const char*>(matrix.data) + row * matrix.stride * (matrix.dtype == DType::bf16 ? 2 : 4);
 }
+
+/// The bytes of a part where they lie, to be fetched into L2 a few at a time before they are packed.
+class Ahead {
+ public:
+  Ahead() = default;
+  Ahead(const Matrix& matrix, const Part& part) : stride_(matrix.stride * (matrix.dtype == DType::bf16 ? 2 : 4)) {
+    int64_t width = matrix.dtype == DType::bf16 ? 2 : 1, first = part.first_step * width;
+    int64_t depth = part.steps * width < matrix.depth - first ? part.steps * width : matrix.depth - first;
+    row_ = row_of(matrix, matrix.across ? first : part.first) + (matrix.across ? part.first : first) * (4 / width);
+    rows_ = matrix.across ? depth : part.outer;
+    bytes_ = (matrix.across ? part.outer : depth) * (4 / width);
+  }
+  int64_t lines() const { return rows_ * ((bytes_ + 63) / 64 + 1); }
+  void fetch(int64_t lines) {
+    for (; lines > 0 && rows_ > 0; --lines) {
+      __builtin_prefetch(row_ + at_, 0, 2);
+      at_ += 64;
+      if (at_ < bytes_ + 64) continue;
+      at_ = 0, row_ += stride_, --rows_;
+    }
+  }
+
+ private:
+  const char* row_ = nullptr;
+  int64_t rows_ = 0, bytes_ = 0, stride_ = 0, at_ = 0;
+};
 
 /// The step of one outer index as four bytes; what lies past the depth is 0.
 inline uint32_t step_bits(const Matrix& matrix, int64_t outer, int64_t s) {
@@ -102,7 +143,7 @@ inline void transpose(Lanes (&rows)[16]) {
   for (int i = 0; i < 16; ++i) rows[i] = other[i];
 }
 
-/// Depth contiguous in memory: blocks of 16 x 16 steps, transposed in registers.
+/// One panel of an operand whose depth is contiguous: blocks of 16 x 16 steps, transposed in registers.
 inline void pack_along(const Matrix& matrix, const Part& part, int64_t width, uint32_t* to) {
   bool pairs = matrix.dtype == DType::bf16;
   for (int64_t i = 0; i < width; i += 16) {
@@ -127,44 +168,83 @@ inline void pack_along(const Matrix& matrix, const Part& part, int64_t width, ui
   }
 }
 
-/// Outer contiguous in memory: rows as they are, or two rows of bf16 interleaved.
-inline void pack_across(const Matrix& matrix, const Part& part, int64_t width, uint32_t* to) {
-  bool pairs = matrix.dtype == DType::bf16;
+/// 16 steps side by side: f32 of one row of memory, or bf16 of two, interleaved.
+template <bool pairs>
+inline __m512i load_across(const char* row, const char* next, __mmask16 valid, __mmask16 next_valid) {
+  if constexpr (!pairs) return _mm512_maskz_loadu_epi32(valid, row);
+  __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(valid, row));
+  __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(next_valid, next));
+  return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+/// One step of all panels, of an operand whose rows lie side by side in memory: `width` is a panel's.
+template <bool pairs, int width>
+void pack_step(const char* row, const char* next, bool next_there, int64_t outer, uint32_t* to, int64_t stride) {
+  constexpr int64_t kSize = pairs ? 2 : 4;
+  constexpr __mmask16 kLast = width % 16 ? (1 << width % 16) - 1 : 0xffff;
+  for (; outer >= width; outer -= width, row += width * kSize, next += width * kSize, to += stride)
+#pragma GCC unroll 2
+    for (int v = 0; v < width; v += 16) {
+      __mmask16 lanes = v + 16 < width ? __mmask16(0xffff) : kLast;
+      _mm512_mask_storeu_epi32(
+          to + v, lanes,
+          load_across<pairs>(row + v * kSize, next + v * kSize, lanes, next_there ? lanes : __mmask16(0)));
+    }
+}
+
+constexpr int64_t kRowsAhead = 8;  // of memory, that are asked for early: they lie too far apart to be foreseen
+
+/// Panels of an operand whose rows lie side by side in memory: one step of each at a time, as memory has them.
+template <bool pairs, int width>
+void pack_across(const Matrix& matrix, const Part& part, const Panels& panels) {
+  constexpr int64_t kDepth = pairs ? 2 : 1, kSize = pairs ? 2 : 4;
+  int64_t whole = part.outer / width, left = part.outer % width, stride = matrix.stride * kSize;
+  int64_t last_width = panels.width_of(left);
+  uint32_t* last = panels.at(whole * width, last_width);
   for (int64_t s = 0; s < part.steps; ++s) {
-    int64_t k = (part.first_step + s) * (pairs ? 2 : 1);
-    for (int64_t i = 0; i < width; i += 16) {
-      __mmask16 valid = first_lanes(part.outer - i);
-      __m512i value;
-      if (pairs) {
-        auto row = [&](int64_t at) {
-          __mmask16 there = at < matrix.depth ? valid : __mmask16(0);
-          return _mm512_maskz_cvtepu16_epi32(
-              there, _mm256_maskz_loadu_epi16(there, row_of(matrix, at) + (part.first + i) * 2));
-        };
-        value = _mm512_or_si512(row(k), _mm512_maskz_slli_epi32(valid, row(k + 1), 16));
-      } else {
-        value = _mm512_maskz_loadu_epi32(valid, row_of(matrix, k) + (part.first + i) * 4);
-      }
-      _mm512_mask_storeu_epi32(to + s * width + i, first_lanes(width - i), value);
+    int64_t k = (part.first_step + s) * kDepth;
+    const char *row = row_of(matrix, k) + part.first * kSize, *next = row + (pairs ? stride : 0);
+    bool there = k + 1 < matrix.depth;
+    for (int64_t at = 0; at < part.outer * kSize; at += 64)
+      for (int64_t d = 0; d < kDepth; ++d) __builtin_prefetch(row + (kRowsAhead * kDepth + d) * stride + at);
+    pack_step<pairs, width>(row, next, there, whole * width, panels.at(0, width) + s * width, panels.stride);
+    for (int64_t v = 0; left > 0 && v < last_width; v += 16) {
+      __mmask16 valid = first_lanes(left - v), next_valid = there ? valid : __mmask16(0);
+      int64_t at = (whole * width + v) * kSize;
+      _mm512_mask_storeu_epi32(last + s * last_width + v, first_lanes(last_width - v),
+                               load_across<pairs>(row + at, next + at, valid, next_valid));
     }
   }
 }
 
-inline void pack_columns(const Matrix& matrix, const Part& part, int64_t width, uint32_t* to) {
-  matrix.across ? pack_across(matrix, part, width, to) : pack_along(matrix, part, width, to);
+template <bool pairs>
+void pack_across(const Matrix& matrix, const Part& part, const Panels& panels) {
+  panels.width == kTileRows ? pack_across<pairs, kTileRows>(matrix, part, panels)
+                            : pack_across<pairs, kTileColumns>(matrix, part, panels);
 }
-inline void pack_rows(const Matrix& matrix, const Part& part, uint32_t* to) {
-  pack_columns(matrix, part, part.outer, to);
+
+/// Fills panels with a part.
+inline void pack(const Matrix& matrix, const Part& part, const Panels& panels) {
+  if (matrix.across)
+    return matrix.dtype == DType::bf16 ? pack_across<true>(matrix, part, panels)
+                                       : pack_across<false>(matrix, part, panels);
+  for (int64_t i = 0; i < part.outer; i += panels.width) {
+    int64_t left = part.outer - i, width = panels.width_of(left), rows = left < width ? left : width;
+    pack_along(matrix, {part.first + i, rows, part.first_step, part.steps}, width, panels.at(i, width));
+  }
 }
 
 #else
 
-inline void pack_columns(const Matrix& matrix, const Part& part, int64_t width, uint32_t* to) {
-  pack_simply(matrix, part, width, to);
-}
-inline void pack_rows(const Matrix& matrix, const Part& part, uint32_t* to) {
-  if (matrix.dtype == DType::bf16) return pack_widened(matrix, part, to);
-  pack_simply(matrix, part, part.outer, to);
+inline void pack(const Matrix& matrix, const Part& part, const Panels& panels) {
+  for (int64_t i = 0; i < part.outer; i += panels.width) {
+    int64_t left = part.outer - i, width = panels.width_of(left), rows = left < width ? left : width;
+    Part panel{part.first + i, rows, part.first_step, part.steps};
+    if (panels.widened)
+      pack_widened(matrix, panel, panels.at(i, width));
+    else
+      pack_simply(matrix, panel, width, panels.at(i, width));
+  }
 }
 
 #endif

@@ -1,5 +1,7 @@
 #include "lathe/ops/matmul_product.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -20,7 +22,8 @@ Tensor workspace_for(const Product& product, const Matrix& a, const Matrix& b, c
   if (out.device().backend == Backend::cuda)
     return workspace_of(kGpuProductWorkspace + (product.bias ? out.shape().columns() * size_of(out.dtype()) : 0));
   if (isa() == Isa::plain) return {};
-  return workspace_of(workspace_bytes(isa(), a.outer, b.outer, a.depth, a.dtype, out.dtype(), b.packed));
+  ProductExtents extents{a.outer, b.outer, a.depth, a.dtype, out.dtype(), b.packed};
+  return workspace_of(workspace_bytes(isa(), extents, omp_get_max_threads()));
 }
 
 int64_t bytes_of(const Product& product, const Tensor& out) {
@@ -72,7 +75,8 @@ MatrixProduct matrices_of(const Product& product, const Tensor& workspace, const
           .add = product.add,
           .bias = product.bias ? product.bias.data<float>() : nullptr,
           .residual = product.residual ? product.residual.data<std::byte>() : nullptr,
-          .workspace = workspace ? workspace.data<std::byte>() : nullptr};
+          .workspace = workspace ? workspace.data<std::byte>() : nullptr,
+          .threads = omp_get_max_threads()};
 }
 
 void multiply_each_group(const Product& product, const Tensor& offsets, const Tensor& workspace, const Tensor& out,

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #include "lathe/ops/matmul_blocks.h"
@@ -19,9 +20,6 @@ typedef int32_t Integers __attribute__((vector_size(kLanes * 4)));
 
 inline Vector load(const float* from) { return *reinterpret_cast<const LooseVector*>(from); }
 inline void store(float* to, Vector value) { *reinterpret_cast<LooseVector*>(to) = value; }
-
-/// Elements of packed `a` in one step of one row: avx2 has no product of bf16 pairs, so packing widens a.
-constexpr int a_width(bool pairs) { return pairs && kIsa == Isa::avx2 ? 2 : 1; }
 
 /// sum += a b for one step: f32, or a pair of bf16.
 template <bool pairs>
@@ -39,15 +37,72 @@ inline void step(Vector& sum, const float* a, int64_t a_rows, Vector b) {
   (void)a_rows;
 }
 
-/// c [rows, panels x kTileColumns] = a b, or += when `add`: `a` packed [steps, rows], b `panels` packed panels
+/// f32 as bf16, rounded to nearest even; avx512's instruction makes subnormal numbers 0.
+inline uint16_t narrowed(float value) {
+  uint32_t all;
+  __builtin_memcpy(&all, &value, 4);
+  if (kIsa == Isa::avx512 && (all & 0x7f800000u) == 0) all &= 0x80000000u;
+  bool nan = (all & 0x7fffffffu) > 0x7f800000u;
+  return nan ? uint16_t((all >> 16) | 64u) : uint16_t((all + 0x7fffu + ((all >> 16) & 1u)) >> 16);
+}
+inline float widened(uint16_t bits) {
+  uint32_t all = uint32_t(bits) << 16;
+  float value;
+  __builtin_memcpy(&value, &all, 4);
+  return value;
+}
+inline Vector load_widened(const uint16_t* from) {
+#ifdef LATHE_ISA_avx512
+  return Vector(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))), 16));
+#else
+  return Vector(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))), 16));
+#endif
+}
+inline void store_narrowed(uint16_t* to, Vector value) {
+#ifdef LATHE_ISA_avx512
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), __m256i(_mm512_cvtneps_pbh(__m512(value))));
+#else
+  for (int i = 0; i < kLanes; ++i) to[i] = narrowed(value[i]);
+#endif
+}
+
+/// Where a tile's sums come from and go to.
+struct TileEnds {
+  float* sums;  ///< [rows, columns] f32, `stride` from one row to the next
+  int64_t stride;
+  bool add;                             ///< to what sums hold
+  bool finish;                          ///< to `out`, with bias and residual; otherwise to `sums`
+  bool narrow = false;                  ///< out and residual are bf16, else f32
+  const float* bias = nullptr;          ///< for these columns
+  const std::byte* residual = nullptr;  ///< of these rows and columns, like out
+  std::byte* out = nullptr;
+  int64_t out_stride = 0;  ///< elements
+};
+
+/// Writes lanes of a row of a tile, from column `at` on.
+inline void finish(const TileEnds& ends, int64_t row, int64_t at, Vector value) {
+  int64_t place = row * ends.out_stride + at;
+  if (ends.bias) value += load(ends.bias + at);
+  if (ends.narrow) {
+    if (ends.residual) value += load_widened(reinterpret_cast<const uint16_t*>(ends.residual) + place);
+    store_narrowed(reinterpret_cast<uint16_t*>(ends.out) + place, value);
+  } else {
+    if (ends.residual) value += load(reinterpret_cast<const float*>(ends.residual) + place);
+    store(reinterpret_cast<float*>(ends.out) + place, value);
+  }
+}
+
+/// [rows, panels x kTileColumns] = a b, which `ends` takes: `a` packed [steps, rows], b `panels` packed panels
 /// [steps, kTileColumns] that lie `b_stride` elements apart.
 template <int rows, int panels, bool pairs>
-void tile(int64_t steps, const float* a, const float* b, int64_t b_stride, float* c, int64_t c_stride, bool add) {
+void tile(int64_t steps, const float* a, const float* b, int64_t b_stride, const TileEnds& ends) {
   Vector sums[rows][2 * panels];
+  const float* from = ends.sums;
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 16
-    for (int v = 0; v < 2 * panels; ++v) sums[r][v] = add ? load(c + r * c_stride + v * kLanes) : Vector{};
+    for (int v = 0; v < 2 * panels; ++v) sums[r][v] = ends.add ? load(from + r * ends.stride + v * kLanes) : Vector{};
   for (int64_t s = 0; s < steps; ++s) {
 #pragma GCC unroll 16
     for (int p = 0; p < panels; ++p) {
@@ -58,16 +113,20 @@ void tile(int64_t steps, const float* a, const float* b, int64_t b_stride, float
         step<pairs>(sums[r][2 * p + 1], a + r, rows, b1);
       }
     }
-    a += rows * a_width(pairs);
+    a += rows * a_width(kIsa, pairs);
     b += kTileColumns;
   }
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 16
-    for (int v = 0; v < 2 * panels; ++v) store(c + r * c_stride + v * kLanes, sums[r][v]);
+    for (int v = 0; v < 2 * panels; ++v) {
+      if (ends.finish)
+        finish(ends, r, v * kLanes, sums[r][v]);
+      else
+        store(ends.sums + r * ends.stride + v * kLanes, sums[r][v]);
+    }
 }
 
-using Tile = void (*)(int64_t steps, const float* a, const float* b, int64_t b_stride, float* c, int64_t c_stride,
-                      bool add);
+using Tile = void (*)(int64_t steps, const float* a, const float* b, int64_t b_stride, const TileEnds& ends);
 
 }  // namespace lathe::LATHE_ISA

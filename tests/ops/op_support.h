@@ -55,7 +55,7 @@ using Op = std::function<Tensor(std::span<const Tensor> inputs)>;
 ///   avx2 and avx512 against plain, where this processor has them;
 ///   meta against cpu: allocations (size, order, purpose, lifetime), peak, kernels, FLOPs and bytes equal;
 ///   kernels allocate nothing, neither from the arena nor from the heap;
-///   1, 2 and 7 threads and a second run: equal bits, equal allocations;
+///   1, 2 and 7 threads and a second run: equal bits, and the allocations of meta with as many threads;
 ///   gradients written in place, over garbage or added, against returned ones;
 ///   within a RecomputeScope: equal bits.
 /// Where there is a GPU also, in f32 and bf16, on inputs of their own:
