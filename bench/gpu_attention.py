@@ -76,7 +76,7 @@ def flex(mask, head_dim, repeats):
     document = torch.repeat_interleave(torch.arange(len(DOCUMENTS)), torch.tensor(DOCUMENTS)).to("cuda")
     allowed = {"window 1024": lambda b, h, i, j: (i >= j) & (i - j < WINDOW),
                "documents": lambda b, h, i, j: (i >= j) & (document[i] == document[j])}[mask]
-    blocks = create_block_mask(allowed, None, None, LONG, LONG, device="cuda", _compile=True)
+    blocks = create_block_mask(allowed, None, None, LONG, LONG, device="cuda")
     compiled = torch.compile(flex_attention, dynamic=False)
     q, k, v = inputs(head_dim, LONG, 1)
     seconds = both_ways(lambda *x: compiled(*x, block_mask=blocks), q, k, v, repeats)
