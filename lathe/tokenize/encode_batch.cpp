@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <iterator>
+
 #include "lathe/tokenize/cut_text.h"
 #include "lathe/tokenize/parallel.h"
 #include "lathe/tokenize/parts.h"
@@ -43,8 +46,9 @@ std::vector<std::vector<TokenId>> Tokenizer::encode_batch(std::span<const std::s
     std::vector<TokenId>& ids = all[piece.text];
     if (ids.empty()) {
       ids = std::move(piece.ids);
-    } else {
-      ids.insert(ids.end(), piece.ids.begin(), piece.ids.end());
+    } else {  // not insert(), in whose range GCC 13 sees an overflow
+      ids.resize(ids.size() + piece.ids.size());
+      std::copy(piece.ids.begin(), piece.ids.end(), ids.end() - std::ssize(piece.ids));
     }
   }
   return all;
