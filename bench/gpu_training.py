@@ -29,29 +29,32 @@ CASES = {  # row: what, job, vocabulary, settings, the bars for speed and memory
     "4": ("LLaMA 1.1B, 8 × 2048", "llama-1.1b", 32000,
           ["training.micro_batch=8", "model.tie_word_embeddings=true"], 1.1, 0.8),
 }
+MODES = {"1": ["compile-padded", "compile"], "2": ["compile"], "3": ["compile-padded", "compile"],
+         "4": ["compile", "compile-cudnn"]}  # the likely best first, the only one of --quick
 COMMON = ["training.accumulation=1", "training.checkpoint=none", "training.dtype=bf16", "training.steps=2000",
           "schedule.warmup_steps=10", JOB_DEVICE]
 
 
 def peer(folder, mode, steps):
-    """The process that trains with PyTorch: `mode` is eager, compile or fp8, with -cudnn or -flash to force attention."""
+    """The process that trains with PyTorch: `mode` is eager, compile or fp8, with -cudnn or -flash to force attention, or
+    -padded for a head of a multiple of 64 rows."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     from peer_models import Peer
 
     torch.set_float32_matmul_precision("high")
-    how, _, attention = mode.partition("-")
+    how, _, how_else = mode.partition("-")
     linear = torch.nn.functional.linear
     if how == "fp8":
         from peer_fp8 import linear
-    backends = {"": None, "cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION}[attention]
-    peer = Peer(folder, "cuda", linear)
+    attention = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION}.get(how_else)
+    peer = Peer(folder, "cuda", linear, padded=how_else == "padded")
     loss_of = peer.loss if how == "eager" else torch.compile(peer.loss, dynamic=False)
     optimizer, batches = peer.optimizer(), peer.batches(folder)
     steps = min(int(steps), len(batches))
     losses, ends = [], []
-    with sdpa_kernel(backends) if attention else contextlib.nullcontext():
+    with sdpa_kernel(attention) if attention else contextlib.nullcontext():
         for step in range(steps):
             batch = batches[step].pin_memory().to("cuda", non_blocking=True)
             losses.append(peer.step(step, batch, loss_of, optimizer))
@@ -110,7 +113,7 @@ def compare(row, quick):
         with row.phase("lathe"):
             ours = run_ours(row.name, folder, steps)
         peers = {}
-        for mode in ["compile"] if quick else ["compile", "compile-cudnn"]:
+        for mode in MODES[row.name][:1 if quick else None]:
             with row.phase(f"PyTorch {mode}"):
                 peers[mode] = run_peer(folder, mode, steps)
                 peers[mode]["tokens_per_step"] = ours["tokens_per_step"]

@@ -10,11 +10,12 @@ from safetensors.torch import load_file
 
 class Peer:
     """A job of FOLDER on `device`: its weights as f32 parameters, its loss and its optimizer. `linear` multiplies all
-    matrices of the layers, F.linear or a replacement; the head is always F.linear."""
+    matrices of the layers, F.linear or a replacement; the head is always F.linear. `padded`: the head's matrix gets rows
+    of zeros up to a multiple of 64, whose logits are cut off, for the sake of tensor cores."""
 
-    def __init__(self, folder, device="cpu", linear=F.linear):
+    def __init__(self, folder, device="cpu", linear=F.linear, padded=False):
         self.job, self.config = (json.load(open(f"{folder}/{name}.json")) for name in ("job", "config"))
-        self.device, self.linear = device, linear
+        self.device, self.linear, self.padded = device, linear, padded
         weights = load_file(f"{folder}/model.safetensors", device=device)
         if self.config["model_type"] == "gpt2":  # its files hold [in, out]
             turn = lambda name, value: value.t().contiguous() if self.is_convolution(name) else value
@@ -40,7 +41,7 @@ class Peer:
             a = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(rows, length, -1)
             x = x + linear(a, h + "attn.c_proj")
             x = x + linear(F.gelu(linear(norm(x, h + "ln_2"), h + "mlp.c_fc"), approximate="tanh"), h + "mlp.c_proj")
-        return F.linear(norm(x, "ln_f"), p("wte.weight"))
+        return self.head(norm(x, "ln_f"), p("wte.weight"))
 
     def llama(self, ids):
         config, p = self.config, lambda name: self.parameters["model." + name]
@@ -70,7 +71,12 @@ class Peer:
             n = F.silu(self.linear(n, p(h + "mlp.gate_proj.weight"))) * self.linear(n, p(h + "mlp.up_proj.weight"))
             x = x + self.linear(n, p(h + "mlp.down_proj.weight"))
         head = self.parameters.get("lm_head.weight", self.parameters["model.embed_tokens.weight"])
-        return F.linear(norm(x, "norm"), head)
+        return self.head(norm(x, "norm"), head)
+
+    def head(self, x, weight):
+        if not self.padded:
+            return F.linear(x, weight)
+        return F.linear(x, F.pad(weight, (0, 0, 0, -len(weight) % 64)))[..., :len(weight)]
 
     def loss(self, ids, targets):
         with torch.autocast(self.device, torch.bfloat16, enabled=self.job["bf16"]):
