@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <list>
 #include <optional>
 
@@ -137,12 +138,18 @@ class Generation {
   void choose(std::span<Sequence* const> fed, std::span<const Feed> feeds, HostLogits& logits) {
     if (!logits.known()) return;
     int64_t vocabulary = std::min(g_.decoder_.vocabulary(), g_.tokenizer_.vocabulary_size());
+    std::vector<std::exception_ptr> thrown(fed.size());  // none may leave a parallel region
 #pragma omp parallel for schedule(static) if (fed.size() > 1)
-    for (size_t i = 0; i < fed.size(); ++i) {
-      Sequence& sequence = *fed[i];
-      if (sequence.fed + feeds[i].tokens.size() < sequence.history.size()) continue;
-      sequence.chosen = sequence.sampler.choose(logits.row(int64_t(i), vocabulary, sequence.logits), sequence.history);
-    }
+    for (size_t i = 0; i < fed.size(); ++i) try {
+        Sequence& sequence = *fed[i];
+        if (sequence.fed + feeds[i].tokens.size() < sequence.history.size()) continue;
+        std::span<const float> row = logits.row(int64_t(i), vocabulary, sequence.logits);
+        sequence.chosen = sequence.sampler.choose(row, sequence.history);
+      } catch (...) {
+        thrown[i] = std::current_exception();
+      }
+    for (const std::exception_ptr& problem : thrown)
+      if (problem) std::rethrow_exception(problem);
   }
 
   /// The step has seen `count` more tokens of `sequence`; after the last of all comes what was chosen.
