@@ -1,5 +1,7 @@
 #pragma once
 
+#include <set>
+
 #include "lathe/infer/cached_pass.h"
 #include "lathe/nn/module.h"
 #include "lathe/tensor/graphs.h"
@@ -44,6 +46,7 @@ class Decoder {
   Tensor logits_;  ///< [sequences, columns of logits]
   CachedPass pass_;
   Graphs* graphs_;
+  std::set<int64_t> decoded_;  ///< numbers of sequences of the decoding steps so far
 };
 
 /// What a meta run of a model in use showed.

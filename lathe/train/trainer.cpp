@@ -1,7 +1,9 @@
 #include "lathe/train/trainer.h"
 
 #include <numeric>
+#include <utility>
 
+#include "lathe/ops/matmul_choices.h"
 #include "lathe/optim/gradient_squares.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
@@ -72,6 +74,8 @@ void Trainer::initialize() {
 }
 
 void Trainer::step(std::span<const data::Batch> micro_batches, double learning_rate) {
+  std::optional<MeasureProducts> measuring;
+  if (!std::exchange(stepped_, true)) measuring.emplace();
   graphs_.run(int64_t(Stretch::step), [&] { run_step(micro_batches, learning_rate); });
 }
 

@@ -56,6 +56,7 @@ class Trainer {
   TrainingPass pass_;
   ScoringPass scoring_;
   Graphs graphs_;
+  bool stepped_ = false;
 };
 
 /// A batch of the shape that the job's micro-batches have, all zeros: for rehearsals.
