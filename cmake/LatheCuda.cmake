@@ -22,5 +22,8 @@ set_target_properties(lathe_cuda PROPERTIES
   PREFIX "" LIBRARY_OUTPUT_DIRECTORY $<TARGET_FILE_DIR:lathe>
   BUILD_RPATH "${CUDAToolkit_LIBRARY_DIR}" INSTALL_RPATH "$ORIGIN;${CUDAToolkit_LIBRARY_DIR}")
 target_compile_options(lathe_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+if(CMAKE_CUDA_ARCHITECTURES MATCHES "90a")
+  target_compile_definitions(lathe_cuda PRIVATE LATHE_SM_90A)
+endif()
 target_link_libraries(lathe_cuda PRIVATE lathe lathe_compiler CUDA::cudart CUDA::cublasLt)
 install(TARGETS lathe_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

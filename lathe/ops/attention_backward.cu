@@ -25,10 +25,15 @@ struct BackwardCall {
 
 template <class T>
 void launch_delta(const BackwardCall& call, const BackwardView<T>& view) {
-  int64_t rows = call.tokens() * view.in.heads;
-  delta_kernel<<<tiles_of(rows, kThreads / 32), kThreads, 0, call.stream()>>>(
-      on_device<const T>(call.out), view.dout, view.in.tokens, view.in.heads, view.in.dim,
-      const_cast<float*>(view.delta));
+  constexpr int kPack = 16 / int(sizeof(T));
+  bool packs = packs_fit(kPack, view.in.dim, {&call.out, &call.dout});
+  int lanes = 32, each = packs ? kPack : 1;
+  while (lanes > 1 && lanes / 2 * each >= view.in.dim) lanes /= 2;
+  int64_t threads = call.tokens() * view.in.heads * lanes;
+  auto kernel = packs ? delta_kernel<kPack, T> : delta_kernel<1, T>;
+  kernel<<<tiles_of(threads, kThreads), kThreads, 0, call.stream()>>>(on_device<const T>(call.out), view.dout, lanes,
+                                                                      view.in.tokens, view.in.heads, view.in.dim,
+                                                                      const_cast<float*>(view.delta));
   check_launch("attention delta");
 }
 
@@ -113,9 +118,10 @@ void attention_backward_cuda(const AttentionInput& in, const Tensor& out, const 
   BackwardCall call{in, out, logsumexp, dout, dq, dkv, dbias, bias_parts, workspace};
   Intervals intervals = find_intervals(in, workspace);
   visit_device(dq.dtype(), [&]<class T>(Element<T>) { launch_delta(call, call.view<T>(intervals)); });
-  bool tiled = packs_fit(8, in.spec.head_dim, {&out, &dout, &dq, &dkv}) &&
-               visit_tiles(in, [&]<int dim>() { backward_tiles<dim>(call, call.view<bf16>(intervals)); });
-  if (!tiled)
+  bool packs = packs_fit(8, in.spec.head_dim, {&out, &dout, &dq, &dkv}), done = packs && has_groups(in);
+  if (done) backward_groups(in, call.view<bf16>(intervals), dq);
+  done = done || (packs && visit_tiles(in, [&]<int dim>() { backward_tiles<dim>(call, call.view<bf16>(intervals)); }));
+  if (!done)
     visit_device(dq.dtype(), [&]<class T>(Element<T>) {
       key_elements<T>(call, call.view<T>(intervals));
       query_elements<T>(call, call.view<T>(intervals));

@@ -17,17 +17,22 @@ struct BackwardView {
   T *dq, *dk, *dv;                 ///< laid out as q, k and v
 };
 
-/// Grid of a warp for each token and head.
-template <class T>
-__global__ void delta_kernel(const T* out, const T* dout, int tokens, int heads, int dim, float* delta) {
-  int64_t row = (blockIdx.x * int64_t(blockDim.x) + threadIdx.x) / 32;
-  int lane = int(threadIdx.x) % 32;
-  if (row >= int64_t(tokens) * heads) return;
+/// `lanes` neighbouring threads, a power of two up to 32, for each token and head; each takes `size` values at a time.
+template <int size, class T>
+__global__ void delta_kernel(const T* out, const T* dout, int lanes, int tokens, int heads, int dim, float* delta) {
+  int64_t row = (blockIdx.x * int64_t(blockDim.x) + threadIdx.x) / lanes;
+  int lane = int(threadIdx.x) % lanes;
+  bool inside = row < int64_t(tokens) * heads;
   float sum = 0;
-  for (int d = lane; d < dim; d += 32) sum += to_float(out[row * dim + d]) * to_float(dout[row * dim + d]);
+  for (int d = lane * size; inside && d < dim; d += lanes * size) {
+    float one[size], other[size];
+    load(out + row * dim + d, one);
+    load(dout + row * dim + d, other);
 #pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_xor_sync(~0u, sum, distance);
-  if (lane == 0) delta[row % heads * tokens + row / heads] = sum;
+    for (int i = 0; i < size; ++i) sum += one[i] * other[i];
+  }
+  for (int distance = lanes / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(~0u, sum, distance);
+  if (inside && lane == 0) delta[row % heads * tokens + row / heads] = sum;
 }
 
 /// The weight that a dot product had, and the gradient of its score; `slope` leads on to the dot product.

@@ -100,6 +100,12 @@ struct DecodeWarp {
     multiply_weights<dim, kKeys, dim>(scores, shared.keys(warp, stage) + shared.kStage, sums);
   }
 
+  __device__ int first_key() const { return task.first + warp * kKeys; }
+  /// Begins to copy the first keys, while queries are still on their way.
+  __device__ void begin() const {
+    if (first_key() < task.last) fetch(first_key(), 0);
+  }
+
   __device__ void run(int first_row) {
     SeenKeys seen[2];
     int heads[2];
@@ -109,8 +115,7 @@ struct DecodeWarp {
       heads[half] = task.kv_head * in.group + row % in.group;
     }
     constexpr int step = kKeys * kDecodeWarps<dim>;
-    int key = task.first + warp * kKeys;
-    if (key < task.last) fetch(key, 0);
+    int key = first_key();
     for (int stage = 0; key < task.last; key += step, stage ^= 1) {
       __syncwarp();  // all lanes have read the other stage
       if (key + step < task.last) {
@@ -166,6 +171,8 @@ __global__ void __launch_bounds__(kDecodeWarps<dim> * 32)
   DecodeTask task(layout, to.splits, kDecodeKeys<dim>);
   for (int first_row = 0; first_row < task.queries * in.group; first_row += kDecodeRows) {
     __syncthreads();  // the last rows' readers are done
+    DecodeWarp<dim, shaped> work{in, layout, task, shared};
+    work.begin();
     for (int i = int(threadIdx.x); i < kDecodeRows * dim / 8; i += threads) {
       int row = i / (dim / 8), c = i % (dim / 8) * 8, query = (first_row + row) / in.group;
       const bf16* from = in.q + (task.first_query + query) * in.query_row +
@@ -175,7 +182,6 @@ __global__ void __launch_bounds__(kDecodeWarps<dim> * 32)
           any ? *reinterpret_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
     }
     __syncthreads();
-    DecodeWarp<dim, shaped> work{in, layout, task, shared};
     work.run(first_row);
     __syncthreads();
     work.leave();
