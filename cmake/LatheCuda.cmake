@@ -27,3 +27,16 @@ if(CMAKE_CUDA_ARCHITECTURES MATCHES "90a")
 endif()
 target_link_libraries(lathe_cuda PRIVATE lathe lathe_compiler CUDA::cudart CUDA::cublasLt)
 install(TARGETS lathe_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+
+# Attention by cuDNN, whose library is opened at run time and may be missing there: needs its headers, which come with the
+# toolkit, and those of its frontend. The file has no kernels; nvcc would take minutes for the headers.
+find_path(LATHE_CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+find_path(LATHE_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h HINTS ${PROJECT_SOURCE_DIR}/build/cudnn-frontend/include)
+set_source_files_properties(${PROJECT_SOURCE_DIR}/lathe/ops/attention_cudnn.cu PROPERTIES LANGUAGE CXX)
+if(LATHE_CUDNN_INCLUDE AND LATHE_CUDNN_FRONTEND_INCLUDE)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/lathe/ops/attention_cudnn.cu PROPERTIES
+    COMPILE_DEFINITIONS LATHE_CUDNN
+    COMPILE_OPTIONS "-w;-isystem;${LATHE_CUDNN_FRONTEND_INCLUDE};-isystem;${LATHE_CUDNN_INCLUDE}")
+else()
+  message(STATUS "cuDNN's headers are missing, so attention is all by lathe's kernels; script/setup --cuda gets them")
+endif()

@@ -1,3 +1,4 @@
+#include "lathe/ops/attention_cudnn.cuh"
 #include "lathe/ops/attention_launch.cuh"
 
 namespace lathe {
@@ -28,7 +29,7 @@ void forward_elements(const AttentionView<T>& view, Tensor& out, Tensor& logsume
 }  // namespace
 
 void attention_forward_cuda(const AttentionInput& in, Tensor& out, Tensor& logsumexp, Tensor& workspace) {
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || cudnn_forward(in, out, logsumexp, workspace)) return;
   Intervals intervals = find_intervals(in, workspace);
   if (has_groups(in)) return forward_groups(in, intervals, out, logsumexp);
   bool tiled = visit_tiles(in, [&]<int dim>() {
