@@ -64,9 +64,9 @@ def versions():
     import torch
     import transformers
 
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], text=True, stdout=subprocess.PIPE,
+    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL).stdout.strip()
-    return {"lathe": commit or lathe("lathe", "--version").stdout.splitlines()[0], "torch": torch.__version__,
+    return {"lathe": f"{lathe('lathe', '--version').stdout.splitlines()[0]} {commit}".strip(), "torch": torch.__version__,
             "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(), "transformers": transformers.__version__,
             "python": sys.version.split()[0]}
 
