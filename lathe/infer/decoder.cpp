@@ -1,11 +1,13 @@
 #include "lathe/infer/decoder.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "lathe/base/numbers.h"
 #include "lathe/models/family.h"
 #include "lathe/models/parts.h"
 #include "lathe/nn/prepare.h"
+#include "lathe/ops/matmul_choices.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
 
@@ -38,7 +40,13 @@ void Decoder::step(std::span<const Feed> feeds, const std::function<void(const T
   auto count = int64_t(feeds.size());
   inputs_.load(feeds, cache_);
   bool decoding = std::all_of(feeds.begin(), feeds.end(), [](const Feed& feed) { return feed.tokens.size() == 1; });
-  graphs_&& decoding ? graphs_->run_unattended(count, [&] { forward(count); }) : forward(count);
+  if (graphs_ && decoding) {
+    std::optional<MeasureProducts> measuring;
+    if (decoded_.insert(count).second) measuring.emplace();
+    graphs_->run_unattended(count, [&] { forward(count); });
+  } else {
+    forward(count);
+  }
   use(logits_.rows(0, count));
 }
 

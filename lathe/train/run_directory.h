@@ -13,6 +13,7 @@ namespace lathe {
 ///
 ///   RUN/job.toml                   the resolved job
 ///   RUN/log.jsonl, events.*        what happened
+///   RUN/products.txt               which algorithms a GPU's products use (ops/matmul_choices.h)
 ///   RUN/checkpoints/step-00000100  one directory a checkpoint, whole or absent (see snapshot.h)
 ///   RUN/latest                     a link to the newest; RUN/config.json, model.safetensors, ... point through it, so
 ///                                  that RUN itself is a model directory of Hugging Face's form at any time

@@ -9,7 +9,9 @@
 #include "lathe/base/durable_file.h"
 #include "lathe/base/interrupt.h"
 #include "lathe/base/log.h"
+#include "lathe/base/mapped_file.h"
 #include "lathe/base/numbers.h"
+#include "lathe/ops/matmul_choices.h"
 #include "lathe/train/corpora.h"
 #include "lathe/train/manifest.h"
 #include "lathe/train/progress_line.h"
@@ -42,6 +44,7 @@ class TrainingRun {
         trainer_(job) {}
 
   void begin(int64_t step) {
+    if (std::filesystem::exists(products_file())) use_product_choices(MappedFile(products_file()).view());
     if (step > 0)
       read_snapshot(directory_.checkpoint(step), trainer_);
     else
@@ -86,6 +89,8 @@ class TrainingRun {
   void report(Launched& launched, const data::TokenLoader& loader, ProgressLine& progress);
   void handle_trouble(const Launched& launched, const UpdateValues& values, const data::TokenLoader& loader);
   bool pauses_after(int64_t step) const;
+  /// Which algorithms a GPU's products use: another would round otherwise, so a resumed run takes the same.
+  std::string products_file() const { return directory_.file("products.txt"); }
   void evaluate(int64_t step, ProgressLine& progress);
   void sample(int64_t step, ProgressLine& progress);
   void save(int64_t step);
@@ -218,6 +223,7 @@ void TrainingRun::save(int64_t step) {
     replay(plan_.of("save").placement,
            [&] { write_snapshot(directory, trainer_, step, corpora_.tokenizer_directory()); });
   });
+  if (std::string choices = used_product_choices(); !choices.empty()) replace_file(products_file(), choices);
   saved_step_ = step;
   log_->saved(step, seconds_since(start), plan_.checkpoint_bytes);
 }
