@@ -163,7 +163,7 @@ __device__ void add_chunks(const FewRows& p, const float* partial, int first_wei
 }
 
 template <class S, class Out>
-__global__ void __launch_bounds__(S::threads) multiply_rows(FewRows p) {
+__global__ void __launch_bounds__(S::threads, S::weight_tiles) multiply_rows(FewRows p) {
   extern __shared__ float partial[];  // [2][warps][weight_tiles][tile_sums]
   constexpr int kAhead = S::stages * kStep;
   auto cluster = cooperative_groups::this_cluster();
@@ -203,43 +203,49 @@ __global__ void __launch_bounds__(S::threads) multiply_rows(FewRows p) {
   if (S::weight_tiles > 1) cluster.sync();  // others may still read this block's sums
 }
 
-/// Clusters that the device can hold at a time.
-template <class Kernel>
-int most_clusters(Kernel kernel, const cudaLaunchConfig_t& config) {
-  int clusters = 0;
-  check_cuda(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config), "matmul");
-  return std::max(clusters, 1);
+/// Clusters of the kernel's blocks that the device can hold at a time; all devices of a program are alike.
+template <class S, class Out>
+int clusters_at_once(cudaLaunchConfig_t config) {
+  static const int clusters = [&] {
+    auto kernel = multiply_rows<S, Out>;
+    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::shared_bytes), "matmul");
+    config.numAttrs = 1;
+    int most = 0;
+    check_cuda(cudaOccupancyMaxActiveClusters(&most, kernel, &config), "matmul");
+    return std::max(most, 1);
+  }();
+  return clusters;
 }
 
 template <class S, class Out>
 void launch(const FewRows& p, cudaStream_t stream) {
-  auto kernel = multiply_rows<S, Out>;
   cudaLaunchAttribute attributes[2]{};
   attributes[0].id = cudaLaunchAttributeClusterDimension;
   attributes[0].val.clusterDim = {S::weight_tiles, 1, 1};
   attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attributes[1].val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
-  config.gridDim = unsigned((p.columns + S::columns - 1) / S::columns * S::weight_tiles);
+  int clusters = (p.columns + S::columns - 1) / S::columns;
+  config.gridDim = unsigned(clusters * S::weight_tiles);
   config.blockDim = S::threads;
   config.dynamicSmemBytes = S::shared_bytes;
   config.stream = stream;
   config.attrs = attributes;
-  config.numAttrs = 1;
-  static const int clusters = [&] {
-    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::shared_bytes), "matmul");
-    return most_clusters(kernel, config);
-  }();
-  config.gridDim.x = std::min(config.gridDim.x, unsigned(clusters * S::weight_tiles));
   config.numAttrs = 2;
-  check_cuda(cudaLaunchKernelEx(&config, kernel, p), "matmul");
+  config.gridDim.x = unsigned(std::min(clusters, clusters_at_once<S, Out>(config)) * S::weight_tiles);
+  check_cuda(cudaLaunchKernelEx(&config, multiply_rows<S, Out>, p), "matmul");
 }
 
+/// Where each block has one tile, all of it is on its way at once; else more and smaller blocks overlap better.
 template <class Out>
 void launch(const FewRows& p, cudaStream_t stream) {
-  if (p.rows <= 8) return launch<Sharing<4, 1, 1>, Out>(p, stream);
-  if (p.rows <= 16) return launch<Sharing<2, 2, 2>, Out>(p, stream);
-  launch<Sharing<2, 4, 4>, Out>(p, stream);
+  constexpr int kMultiprocessors = 132;
+  bool one_tile = p.columns <= kMultiprocessors * kWeightRows;
+  if (p.rows <= 8)
+    return one_tile ? launch<Sharing<4, 1, 1>, Out>(p, stream) : launch<Sharing<2, 1, 2>, Out>(p, stream);
+  if (p.rows <= 16)
+    return one_tile ? launch<Sharing<4, 2, 1>, Out>(p, stream) : launch<Sharing<2, 2, 2>, Out>(p, stream);
+  one_tile ? launch<Sharing<2, 4, 1>, Out>(p, stream) : launch<Sharing<2, 4, 2>, Out>(p, stream);
 }
 
 bool aligned(const std::byte* data) { return reinterpret_cast<uintptr_t>(data) % 16 == 0; }

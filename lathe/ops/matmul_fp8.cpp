@@ -10,7 +10,7 @@ namespace lathe {
 namespace {
 
 Tensor scale_of(const Tensor& x, Fp8 format) {
-  Tensor scale = Tensor::empty({2});
+  Tensor scale = Tensor::empty({kFp8Factor + 1});
   fp8_scale_kernel({x.elements(), x.bytes()}, x, format, scale);
   return scale;
 }

@@ -14,39 +14,48 @@ constexpr int kPack = 8;    ///< bf16 that a thread loads at once
 constexpr int kTile = 128;  ///< rows and columns that a block quantizes
 constexpr int kQuad = 4;    ///< rows that a thread takes, whose codes of a column are one word
 
-/// The larger of two magnitudes by their bits, in which NaN is above infinity, so that it is not lost.
-__device__ inline uint32_t larger(uint32_t a, uint32_t b) { return max(a, b); }
+/// Magnitudes are compared by their bits, in which NaN is above infinity, so that it is not lost.
+__device__ inline uint32_t largest_in(uint4 pack) {
+  auto of_pair = [](uint32_t pair) { return max(pair << 16 & 0x7fff0000u, pair & 0x7fff0000u); };
+  return max(max(of_pair(pack.x), of_pair(pack.y)), max(of_pair(pack.z), of_pair(pack.w)));
+}
 
-__device__ inline uint32_t over_warp_bits(uint32_t value) { return __reduce_max_sync(~0u, value); }
+__device__ inline uint32_t over_warp(uint32_t value) { return __reduce_max_sync(~0u, value); }
+
+/// One thread of the last block to arrive gets true; `arrived` was 0.
+__device__ inline bool last_to_arrive(uint32_t* arrived) {
+  __threadfence();
+  return atomicAdd(arrived, 1) + 1 == gridDim.x;
+}
 
 /// A grid-stride loop over packs, four at a time. A maximum is the same in any order, so an atomic one repeats.
-__global__ void __launch_bounds__(kThreads) find_largest(const uint4* x, int64_t packs, uint32_t* largest) {
-  uint32_t most = 0;
-  auto take = [&](uint32_t pair) { most = larger(most, larger(pair << 16 & 0x7fff0000u, pair & 0x7fff0000u)); };
-  auto take_pack = [&](uint4 pack) { take(pack.x), take(pack.y), take(pack.z), take(pack.w); };
+/// scale [kFp8Factor + 1] is 0 before; its second word counts blocks.
+__global__ void __launch_bounds__(kThreads) find_scale(const uint4* x, int64_t packs, float format_most, float* scale) {
+  uint32_t most = 0, *largest = reinterpret_cast<uint32_t*>(scale);
   int64_t stride = int64_t(gridDim.x) * kThreads, i = blockIdx.x * int64_t(kThreads) + threadIdx.x;
   for (; i + 3 * stride < packs; i += 4 * stride) {
     uint4 a = x[i], b = x[i + stride], c = x[i + 2 * stride], d = x[i + 3 * stride];
-    take_pack(a), take_pack(b), take_pack(c), take_pack(d);
+    most = max(most, max(max(largest_in(a), largest_in(b)), max(largest_in(c), largest_in(d))));
   }
-  for (; i < packs; i += stride) take_pack(x[i]);
+  for (; i < packs; i += stride) most = max(most, largest_in(x[i]));
   __shared__ uint32_t of_warps[kThreads / kWarp];
-  most = over_warp_bits(most);
+  most = over_warp(most);
   if (threadIdx.x % kWarp == 0) of_warps[threadIdx.x / kWarp] = most;
   __syncthreads();
   if (threadIdx.x >= kWarp) return;
-  most = over_warp_bits(threadIdx.x < kThreads / kWarp ? of_warps[threadIdx.x] : 0);
-  if (threadIdx.x == 0) atomicMax(largest, most);
+  most = over_warp(threadIdx.x < kThreads / kWarp ? of_warps[threadIdx.x] : 0);
+  if (threadIdx.x > 0) return;
+  atomicMax(largest, most);
+  if (!last_to_arrive(largest + 1)) return;
+  float of_all = __uint_as_float(atomicMax(largest, 0u));
+  scale[kFp8Factor] = of_all == 0 ? 1 : of_all / format_most;
 }
 
-__global__ void finish_scale(float* scale, float most) { scale[1] = scale[0] == 0 ? 1 : scale[0] / most; }
-
 void scale_cuda(const Tensor& x, Fp8 format, Tensor& scale) {
-  check_cuda(cudaMemsetAsync(scale.data<std::byte>(), 0, sizeof(float), stream_of(scale)), "fp8_scale");
-  if (x.elements() > 0)
-    find_largest<<<blocks_for(x.elements() / kPack / 4), kThreads, 0, stream_of(scale)>>>(
-        on_device<const uint4>(x), x.elements() / kPack, on_device<uint32_t>(scale));
-  finish_scale<<<1, 1, 0, stream_of(scale)>>>(on_device<float>(scale), largest_of(format));
+  check_cuda(cudaMemsetAsync(scale.data<std::byte>(), 0, size_t(scale.bytes()), stream_of(scale)), "fp8_scale");
+  int64_t packs = x.elements() / kPack;
+  find_scale<<<blocks_for(packs / 4), kThreads, 0, stream_of(scale)>>>(on_device<const uint4>(x), packs,
+                                                                       largest_of(format), on_device<float>(scale));
   check_launch("fp8_scale");
 }
 
@@ -153,7 +162,7 @@ LibraryMatrix library_matrix(const Fp8Operand& operand) {
   return {.data = operand.codes.data<std::byte>(),
           .type = operand.format == Fp8::e4m3 ? CUDA_R_8F_E4M3 : CUDA_R_8F_E5M2,
           .outer = operand.codes.shape()[0],
-          .scale = operand.scale.data<float>() + 1};
+          .scale = operand.scale.data<float>() + kFp8Factor};
 }
 
 void multiply_cuda(const Fp8Product& product, Tensor& workspace, Tensor& out) {

@@ -10,13 +10,16 @@ namespace lathe {
 enum class Fp8 : uint8_t { e4m3, e5m2 };
 constexpr float largest_of(Fp8 format) { return format == Fp8::e4m3 ? 448.0f : 57344.0f; }
 
-/// A matrix [rows, columns] in eight bits: element = code * scale[1]. One scale for all, so that the largest magnitude,
-/// scale[0], has the largest code (current scaling: nothing is remembered from step to step).
+/// Where a scale has the factor of the codes: 16 bytes in, as cuBLASLt reads it.
+constexpr int64_t kFp8Factor = 4;
+
+/// A matrix [rows, columns] in eight bits: element = code * scale[kFp8Factor]. One scale for all, so that the largest
+/// magnitude, scale[0], has the largest code (current scaling: nothing is remembered from step to step).
 struct Fp8Matrix {
   Fp8 format = Fp8::e4m3;
   Tensor along = {};   ///< u8 [rows, columns], or empty
   Tensor across = {};  ///< u8 [columns, rows], the transposed, or empty
-  Tensor scale = {};   ///< f32 [2]
+  Tensor scale = {};   ///< f32 [kFp8Factor + 1]
 };
 
 /// Whether matmul_fp8 can: all extents are multiples of 16, as tensor cores read them.
@@ -28,7 +31,7 @@ bool fp8_fits(int64_t rows, const Shape& weight);
 /// a byte an element, and weight, which is quantized again.
 Tensor matmul_fp8(const Tensor& x, const Tensor& weight, const Epilogue& epilogue = {});
 
-/// scale[0] = the largest magnitude of x, NaN when there is one; scale[1] = what codes are multiplied with.
+/// scale[0] = the largest magnitude of x, NaN when there is one; scale[kFp8Factor] = what codes are multiplied with.
 constinit inline Kernel<void(const Tensor& x, Fp8 format, Tensor& scale)> fp8_scale_kernel{"fp8_scale"};
 /// The codes of x [rows, columns], rounded to the nearest even; `along` or `across` may be empty.
 constinit inline Kernel<void(const Tensor& x, Fp8 format, const Tensor& scale, Tensor& along, Tensor& across)>

@@ -43,7 +43,7 @@ void scale_plain(const Tensor& x, Fp8 format, Tensor& scale) {
     if (!(magnitude <= most) && !std::isnan(most)) most = magnitude;
   }
   scale.data<float>()[0] = most;
-  scale.data<float>()[1] = most == 0 ? 1 : most / largest_of(format);
+  scale.data<float>()[kFp8Factor] = most == 0 ? 1 : most / largest_of(format);
 }
 
 void quantize_plain(const Tensor& x, Fp8 format, const Tensor& scale, Tensor& along, Tensor& across) {
@@ -71,7 +71,7 @@ template <class Out>
 void multiply_as(const Fp8Product& p, Tensor& out) {
   int64_t rows = p.a.codes.shape()[0], columns = p.b.codes.shape()[0], depth = p.a.codes.shape()[1];
   Values a_values = values_of(p.a), b_values = values_of(p.b);
-  float scale = p.a.scale.data<float>()[1] * p.b.scale.data<float>()[1];
+  float scale = p.a.scale.data<float>()[kFp8Factor] * p.b.scale.data<float>()[kFp8Factor];
 #pragma omp parallel for schedule(static) if (rows * columns * depth > 65536)
   for (int64_t at = 0; at < rows * columns; ++at) {
     const uint8_t* a = p.a.codes.data<uint8_t>() + at / columns * depth;

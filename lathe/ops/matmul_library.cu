@@ -42,7 +42,7 @@ class Library {
   std::map<ProductKey, Plan> plans_;
   std::mutex mutex_;
 
-  Plan& find(const ProductKey& key);
+  Plan& find(const ProductKey& key, const LibraryProduct& product);
   bool choose_known(const ProductKey& key, Plan& plan);
   int suggest(const ProductKey& key, const Plan& plan, int most, cublasLtMatmulHeuristicResult_t* found);
   void measure(const ProductKey& key, Plan& plan, const LibraryProduct& product, cudaStream_t stream);
@@ -84,11 +84,18 @@ bool Library::choose_known(const ProductKey& key, Plan& plan) {
   return plan.possible = plan.chosen = true;
 }
 
-Plan& Library::find(const ProductKey& key) {
+/// Before anything is asked of the library: what it suggests depends on whether there are scales.
+void point_to_scales(Plan& plan, const LibraryProduct& product) {
+  if (product.a.scale) describe(plan, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, product.a.scale);
+  if (product.b.scale) describe(plan, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, product.b.scale);
+}
+
+Plan& Library::find(const ProductKey& key, const LibraryProduct& product) {
   auto [at, fresh] = plans_.try_emplace(key);
   Plan& plan = at->second;
+  if (fresh) plan = plan_of(key);
+  point_to_scales(plan, product);
   if (!fresh) return plan;
-  plan = plan_of(key);
   if (choose_known(key, plan)) return plan;
   cublasLtMatmulHeuristicResult_t first{};
   plan.possible = suggest(key, plan, 1, &first) > 0 && first.state == CUBLAS_STATUS_SUCCESS;
@@ -190,14 +197,14 @@ const void* bias_like_out(const LibraryProduct& product, cudaStream_t stream) {
 bool Library::multiply(const LibraryProduct& product, cudaStream_t stream) {
   std::lock_guard lock(mutex_);
   ProductKey key = key_of(product);
-  Plan& plan = find(key);
+  Plan& plan = find(key, product);
   if (!plan.possible) return false;
   if (product.bias) describe(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_like_out(product, stream));
-  if (product.a.scale) describe(plan, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, product.a.scale);
-  if (product.b.scale) describe(plan, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, product.b.scale);
   if (!plan.chosen && !product.add && MeasureProducts::active() && !capturing(stream))
     measure(key, plan, product, stream);
-  check_library(run(plan, plan.algorithm, product, stream), "multiplying");
+  cublasStatus_t status = run(plan, plan.algorithm, product, stream);
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return plan.possible = false;
+  check_library(status, "multiplying");
   return true;
 }
 

@@ -51,7 +51,7 @@ double difference(int64_t rows) {
 TEST(Fp8Products, RoundWhatFitsAndLeaveOtherRowsAsTheyAre) {
   Runtime runtime({}, 1 << 24);
   EXPECT_GT(difference(32), 0);
-  EXPECT_LT(difference(32), 0.05);
+  EXPECT_LT(difference(32), 0.1);  // a code is off by up to 1/16, and 32 of them are summed
   EXPECT_EQ(difference(5), 0);
 }
 
