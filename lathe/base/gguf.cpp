@@ -1,0 +1,421 @@
+#include "lathe/base/gguf.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <fstream>
+#include <numeric>
+
+#include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kLongestKey = 65535, kLongestName = 64, kMostExtents = 4, kLargestAlignment = 1 << 20;
+constexpr int kDeepestArray = 8;
+constexpr int64_t kLeastFieldBytes = 8 + 1 + 4 + 1, kLeastTensorBytes = 8 + 1 + 4 + 4 + 8;
+static_assert(std::endian::native == std::endian::little, "values are copied as they lie in files");
+
+/// Bytes of a value that is neither string nor array.
+int64_t size_of_scalar(GgufType type) {
+  switch (type) {
+    case GgufType::u8:
+    case GgufType::i8:
+    case GgufType::boolean:
+      return 1;
+    case GgufType::u16:
+    case GgufType::i16:
+      return 2;
+    case GgufType::u32:
+    case GgufType::i32:
+    case GgufType::f32:
+      return 4;
+    default:
+      return 8;
+  }
+}
+
+bool is_scalar(GgufType type) { return type != GgufType::string && type != GgufType::array; }
+
+class HeaderReader {
+ public:
+  HeaderReader(Bytes file, const std::string& path) : file_(file), path_(path) {}
+
+  GgufHeader read() {
+    GgufHeader header{.version = 3, .alignment = 32, .fields = GgufFields(path_), .tensors = {}};
+    header.version = read_version();
+    uint64_t tensors = read_count("the number of tensors"), fields = read_count("the number of metadata keys");
+    check_count(fields, kLeastFieldBytes, "metadata keys");
+    for (uint64_t i = 0; i < fields; ++i) read_field(i, header.fields);
+    header.alignment = alignment_of(header.fields);
+    place_ = "tensors";
+    check_count(tensors, kLeastTensorBytes, "tensors");
+    header.tensors.reserve(tensors);
+    for (uint64_t i = 0; i < tensors; ++i) header.tensors.push_back(read_tensor(i));
+    lay_out(header);
+    return header;
+  }
+
+ private:
+  Bytes file_;
+  const std::string& path_;
+  size_t at_ = 0;
+  std::string place_ = "header";  ///< what is being read
+
+  template <class... Parts>
+  [[noreturn]] void fail(const Parts&... parts) const {
+    throw Error(text(path_, ": ", place_, ": ", parts...));
+  }
+
+  int64_t left() const { return int64_t(file_.size() - at_); }
+
+  Bytes take(uint64_t bytes, const char* what) {
+    if (bytes > uint64_t(left()))
+      fail(what, " needs ", bytes, " bytes where ", left(), " are left; the file is truncated or damaged");
+    Bytes taken = file_.subspan(at_, size_t(bytes));
+    at_ += size_t(bytes);
+    return taken;
+  }
+
+  template <class T>
+  T number(const char* what) {
+    T value;
+    std::memcpy(&value, take(sizeof(T), what).data(), sizeof(T));
+    return value;
+  }
+
+  uint64_t read_count(const char* what) { return number<uint64_t>(what); }
+
+  void check_count(uint64_t count, int64_t least_bytes, const char* what) const {
+    if (count > uint64_t(left() / least_bytes))
+      fail(count, " ", what, " cannot lie in the ", left(), " bytes that are left; the file is truncated or damaged");
+  }
+
+  int64_t read_version() {
+    if (text_of(take(std::min<size_t>(4, file_.size()), "its mark")) != "GGUF")
+      fail("no GGUF file: it does not begin with \"GGUF\"");
+    auto version = number<uint32_t>("the version");
+    if (version > 0xffff && (version & 0xffff) == 0)
+      fail("a big-endian GGUF file, which is not read; convert it to little-endian");
+    if (version != 2 && version != 3) fail("GGUF version ", version, " is not read; 2 and 3 are");
+    return version;
+  }
+
+  std::string_view read_string(const char* what) {
+    auto length = number<uint64_t>(what);
+    return text_of(take(length, what));
+  }
+
+  GgufType read_type() {
+    auto type = number<uint32_t>("the type");
+    if (type > uint32_t(GgufType::f64)) fail("no type has the number ", type);
+    return GgufType(type);
+  }
+
+  void read_field(uint64_t index, GgufFields& fields) {
+    place_ = text("metadata key ", index);
+    std::string_view key = read_string("the key");
+    if (key.empty()) fail("the key is empty");
+    if (int64_t(key.size()) > kLongestKey) fail("a key of ", key.size(), " bytes; ", kLongestKey, " are allowed");
+    if (!valid_utf8(key)) fail("the key is not UTF-8");
+    place_ = key;
+    if (!fields.add(key, read_value(read_type(), 0))) fail("the key stands twice");
+  }
+
+  GgufValue read_value(GgufType type, int depth) {
+    GgufValue value;
+    value.type = type;
+    if (type == GgufType::array) {
+      read_array(value, depth);
+    } else if (type == GgufType::string) {
+      value.bytes = bytes_of(read_string("the text"));
+    } else {
+      value.bytes = take(uint64_t(size_of_scalar(type)), "the value");
+      if (type == GgufType::boolean) check_booleans(value.bytes);
+    }
+    return value;
+  }
+
+  void read_array(GgufValue& value, int depth) {
+    if (depth == kDeepestArray) fail("arrays are nested more than ", kDeepestArray, " deep");
+    value.element = read_type();
+    auto count = number<uint64_t>("the number of elements");
+    int64_t least = is_scalar(value.element)            ? size_of_scalar(value.element)
+                    : value.element == GgufType::string ? 8
+                                                        : 12;
+    check_count(count, least, "elements");
+    value.count = int64_t(count);
+    size_t first = at_;
+    if (is_scalar(value.element)) {
+      Bytes all = take(count * uint64_t(least), "the array");
+      if (value.element == GgufType::boolean) check_booleans(all);
+    } else {
+      for (uint64_t i = 0; i < count; ++i) read_value(value.element, depth + 1);
+    }
+    value.bytes = file_.subspan(first, at_ - first);
+  }
+
+  void check_booleans(Bytes values) const {
+    for (std::byte value : values)
+      if (uint8_t(value) > 1) fail("a bool is ", int(value), "; it must be 0 or 1");
+  }
+
+  int64_t alignment_of(const GgufFields& fields) {
+    place_ = "general.alignment";
+    const GgufValue* value = fields.find("general.alignment");
+    if (!value) return 32;
+    if (value->type != GgufType::u32) fail("must be a u32, here it is a ", name_of(value->type));
+    int64_t alignment = fields.integer("general.alignment");
+    if (!std::has_single_bit(uint64_t(alignment)) || alignment > kLargestAlignment)
+      fail(alignment, " is no power of two from 1 to ", kLargestAlignment);
+    return alignment;
+  }
+
+  GgufTensor read_tensor(uint64_t index) {
+    place_ = text("tensor ", index);
+    GgufTensor tensor;
+    tensor.name = read_string("the name");
+    if (tensor.name.empty() || int64_t(tensor.name.size()) > kLongestName)
+      fail("a name of ", tensor.name.size(), " bytes; it must have from 1 to ", kLongestName);
+    if (!valid_utf8(tensor.name)) fail("the name is not UTF-8");
+    place_ = text("tensor \"", tensor.name, "\"");
+    auto extents = number<uint32_t>("the number of extents");
+    if (extents > kMostExtents) fail(extents, " extents; ", kMostExtents, " are allowed");
+    for (uint32_t i = 0; i < extents; ++i) tensor.shape.push_back(read_extent());
+    std::reverse(tensor.shape.begin(), tensor.shape.end());
+    auto type = number<uint32_t>("the type");
+    const GgmlBlock* block = find_ggml_block(type);
+    if (!block) fail("no tensor type has the number ", type);
+    tensor.type = block->type;
+    tensor.bytes = bytes_of_tensor(tensor, *block);
+    auto offset = number<uint64_t>("the offset");
+    if (offset > file_.size()) fail("begins ", offset, " bytes into the data of a file of ", file_.size());
+    tensor.offset = int64_t(offset);
+    return tensor;
+  }
+
+  int64_t read_extent() {
+    auto extent = number<uint64_t>("an extent");
+    if (extent == 0 || extent > uint64_t(INT64_MAX))
+      fail("an extent of ", extent, "; it must be from 1 to ", INT64_MAX);
+    return int64_t(extent);
+  }
+
+  int64_t bytes_of_tensor(const GgufTensor& tensor, const GgmlBlock& block) const {
+    int64_t elements = 1, bytes = 0;
+    for (int64_t extent : tensor.shape)
+      if (__builtin_mul_overflow(elements, extent, &elements)) fail("more than ", INT64_MAX, " elements");
+    int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
+    if (row % block.elements != 0)
+      fail("rows of ", row, " elements are no whole blocks of ", block.elements, " as ", block.name, " has them");
+    if (__builtin_mul_overflow(elements / block.elements, block.bytes, &bytes)) fail("more than ", INT64_MAX, " bytes");
+    return bytes;
+  }
+
+  /// Turns offsets within the data into offsets in the file, and checks them.
+  void lay_out(GgufHeader& header) {
+    int64_t size = int64_t(file_.size()),
+            begin = (int64_t(at_) + header.alignment - 1) / header.alignment * header.alignment;
+    std::unordered_map<std::string_view, const GgufTensor*> names;
+    for (GgufTensor& tensor : header.tensors) {
+      place_ = text("tensor \"", tensor.name, "\"");
+      if (!names.emplace(tensor.name, &tensor).second) fail("the name stands twice");
+      if (tensor.offset % header.alignment != 0)
+        fail("offset ", tensor.offset, " is no multiple of the alignment ", header.alignment);
+      if (tensor.bytes > size || tensor.offset > size - begin || tensor.offset + begin > size - tensor.bytes)
+        fail(tensor.bytes, " bytes at ", tensor.offset, " of the data, which begins at ", begin, ", in a file of ",
+             size, "; the file is truncated or damaged");
+      tensor.offset += begin;
+    }
+    std::vector<const GgufTensor*> order;
+    for (const GgufTensor& tensor : header.tensors) order.push_back(&tensor);
+    std::sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->offset < b->offset; });
+    for (size_t i = 1; i < order.size(); ++i) {
+      place_ = text("tensor \"", order[i]->name, "\"");
+      if (order[i]->offset < order[i - 1]->offset + order[i - 1]->bytes)
+        fail("overlaps tensor \"", order[i - 1]->name, "\"");
+    }
+  }
+};
+
+template <class T>
+T loaded(const std::byte* from) {
+  T value;
+  std::memcpy(&value, from, sizeof(T));
+  return value;
+}
+
+/// A number of scalar type `type` at `from`; nothing where it is none, or for integers one that int64_t does not hold.
+std::optional<int64_t> integer_at(GgufType type, const std::byte* from) {
+  switch (type) {
+    case GgufType::u8:
+      return loaded<uint8_t>(from);
+    case GgufType::i8:
+      return loaded<int8_t>(from);
+    case GgufType::u16:
+      return loaded<uint16_t>(from);
+    case GgufType::i16:
+      return loaded<int16_t>(from);
+    case GgufType::u32:
+      return loaded<uint32_t>(from);
+    case GgufType::i32:
+      return loaded<int32_t>(from);
+    case GgufType::i64:
+      return loaded<int64_t>(from);
+    case GgufType::u64:
+      if (auto value = loaded<uint64_t>(from); value <= uint64_t(INT64_MAX)) return int64_t(value);
+      return std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<double> number_at(GgufType type, const std::byte* from) {
+  if (type == GgufType::f32) return loaded<float>(from);
+  if (type == GgufType::f64) return loaded<double>(from);
+  if (std::optional<int64_t> whole = integer_at(type, from)) return double(*whole);
+  return std::nullopt;
+}
+
+}  // namespace
+
+const char* name_of(GgufType type) {
+  constexpr const char* names[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
+                                   "bool", "string", "array", "u64", "i64", "f64"};
+  return names[size_t(type)];
+}
+
+bool GgufFields::add(std::string_view key, const GgufValue& value) {
+  if (!by_key_.emplace(key, all_.size()).second) return false;
+  all_.push_back({key, value});
+  return true;
+}
+
+const GgufValue* GgufFields::find(std::string_view key) const {
+  auto found = by_key_.find(key);
+  return found == by_key_.end() ? nullptr : &all_[found->second].value;
+}
+
+std::string GgufFields::place(std::string_view key) const { return text(file_, ": ", key); }
+
+const GgufValue& GgufFields::at(std::string_view key) const {
+  const GgufValue* value = find(key);
+  require(value != nullptr, place(key), " is missing");
+  return *value;
+}
+
+const GgufValue& GgufFields::array_at(std::string_view key, const char* wanted) const {
+  const GgufValue& value = at(key);
+  if (value.type != GgufType::array) wrong(key, value, wanted);
+  return value;
+}
+
+void GgufFields::wrong(std::string_view key, const GgufValue& found, const char* wanted) const {
+  bool array = found.type == GgufType::array;
+  throw Error(text(place(key), " must be ", wanted, ", here it is ", array ? "an array of " : "a ",
+                   name_of(array ? found.element : found.type)));
+}
+
+int64_t GgufFields::integer(std::string_view key) const {
+  const GgufValue& value = at(key);
+  std::optional<int64_t> whole = integer_at(value.type, value.bytes.data());
+  if (!whole) wrong(key, value, "a whole number");
+  return *whole;
+}
+
+int64_t GgufFields::integer(std::string_view key, int64_t fallback) const { return has(key) ? integer(key) : fallback; }
+
+double GgufFields::number(std::string_view key) const {
+  const GgufValue& value = at(key);
+  std::optional<double> number = number_at(value.type, value.bytes.data());
+  if (!number) wrong(key, value, "a number");
+  return *number;
+}
+
+double GgufFields::number(std::string_view key, double fallback) const { return has(key) ? number(key) : fallback; }
+
+bool GgufFields::boolean(std::string_view key) const {
+  const GgufValue& value = at(key);
+  if (value.type != GgufType::boolean) wrong(key, value, "a bool");
+  return loaded<uint8_t>(value.bytes.data()) != 0;
+}
+
+bool GgufFields::boolean(std::string_view key, bool fallback) const { return has(key) ? boolean(key) : fallback; }
+
+std::string GgufFields::string(std::string_view key) const {
+  const GgufValue& value = at(key);
+  if (value.type != GgufType::string) wrong(key, value, "a string");
+  return std::string(text_of(value.bytes));
+}
+
+std::string GgufFields::string(std::string_view key, std::string_view fallback) const {
+  return has(key) ? string(key) : std::string(fallback);
+}
+
+std::vector<int64_t> GgufFields::integers(std::string_view key) const {
+  const GgufValue& value = array_at(key, "an array of whole numbers");
+  std::vector<int64_t> all;
+  if (!is_scalar(value.element)) wrong(key, value, "an array of whole numbers");
+  all.reserve(size_t(value.count));
+  for (int64_t i = 0; i < value.count; ++i) {
+    auto whole = integer_at(value.element, value.bytes.data() + i * size_of_scalar(value.element));
+    if (!whole) wrong(key, value, "an array of whole numbers");
+    all.push_back(*whole);
+  }
+  return all;
+}
+
+std::vector<float> GgufFields::numbers(std::string_view key) const {
+  const GgufValue& value = array_at(key, "an array of numbers");
+  std::vector<float> all;
+  if (!is_scalar(value.element)) wrong(key, value, "an array of numbers");
+  all.reserve(size_t(value.count));
+  for (int64_t i = 0; i < value.count; ++i) {
+    auto number = number_at(value.element, value.bytes.data() + i * size_of_scalar(value.element));
+    if (!number) wrong(key, value, "an array of numbers");
+    all.push_back(float(*number));
+  }
+  return all;
+}
+
+std::vector<std::string_view> GgufFields::strings(std::string_view key) const {
+  const GgufValue& value = array_at(key, "an array of strings");
+  if (value.element != GgufType::string) wrong(key, value, "an array of strings");
+  std::vector<std::string_view> all;
+  all.reserve(size_t(value.count));
+  std::string_view left = text_of(value.bytes);
+  for (int64_t i = 0; i < value.count; ++i) {
+    auto length = size_t(loaded<uint64_t>(bytes_of(left).data()));
+    all.push_back(left.substr(8, length));
+    left.remove_prefix(8 + length);
+  }
+  return all;
+}
+
+int64_t GgufTensor::elements() const {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+GgufHeader parse_gguf(Bytes file, const std::string& path) { return HeaderReader(file, path).read(); }
+
+GgufFile::GgufFile(const std::string& path) : file_(path), header_(parse_gguf(file_.bytes(), path)) {
+  for (size_t i = 0; i < header_.tensors.size(); ++i) by_name_.emplace(header_.tensors[i].name, i);
+}
+
+const GgufTensor* GgufFile::find(std::string_view name) const {
+  auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &header_.tensors[found->second];
+}
+
+Bytes GgufFile::bytes(const GgufTensor& tensor) const {
+  return file_.bytes().subspan(size_t(tensor.offset), size_t(tensor.bytes));
+}
+
+bool is_gguf(const std::string& path) {
+  char mark[4] = {};
+  std::ifstream file(path, std::ios::binary);
+  return file.read(mark, 4) && std::string_view(mark, 4) == "GGUF";
+}
+
+}  // namespace lathe
