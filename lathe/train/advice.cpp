@@ -62,6 +62,7 @@ JobSettings smallest(const JobSettings& job) { return with_micro_batch(savings(j
 std::vector<JobSettings> in_both_dtypes(const JobSettings& job, const PlannedDevice& on) {
   std::vector<JobSettings> both = {job, job};
   both[1].training.dtype = job.compute() == DType::f32 ? Compute::bf16 : Compute::f32;
+  both[1].training.matmul = TrainingSettings::Matmul::dtype;  // fp8 is for bf16 alone
   if (on.gpu() && !computes_in(on.profile, both[1].compute())) both.pop_back();
   return both;
 }
@@ -174,6 +175,7 @@ class Search {
     changed("accumulation", before.accumulation, after.accumulation, after.accumulation);
     changed("checkpoint", before.checkpoint, after.checkpoint, checkpoints[size_t(after.checkpoint)]);
     changed("loss_rows", before.loss_rows, after.loss_rows, after.loss_rows);
+    changed("matmul", before.matmul, after.matmul, after.matmul == TrainingSettings::Matmul::fp8 ? "fp8" : "dtype");
     changed("dtype", before.dtype, after.dtype, name_of(job.compute()));
     return all;
   }

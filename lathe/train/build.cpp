@@ -2,6 +2,7 @@
 
 #include "lathe/models/family.h"
 #include "lathe/nn/completion.h"
+#include "lathe/quant/fp8.h"
 #include "lathe/train/checkpoint.h"
 
 namespace lathe {
@@ -16,6 +17,8 @@ void wrap_layers(Model& model, std::unique_ptr<Block> (*wrapped)(std::unique_ptr
 
 std::unique_ptr<Model> build_model(const JobSettings& job) {
   std::unique_ptr<Model> model = make_model(job.model);  // shapes only: wrappers decide what this rank keeps
+  if (job.training.matmul == TrainingSettings::Matmul::fp8)
+    for (size_t i = 1; i + 1 < model->blocks.size(); ++i) use_fp8(*model->blocks[i]);  // before wrappers hide weights
   using Checkpoint = TrainingSettings::Checkpoint;
   if (job.training.checkpoint == Checkpoint::selective) wrap_layers(*model, recomputed);
   if (job.training.checkpoint == Checkpoint::block) wrap_layers(*model, checkpointed);

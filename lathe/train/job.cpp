@@ -85,6 +85,8 @@ static void describe(Section& section, TrainingSettings& t) {
       .not_empty();
   section.choice("dtype", t.dtype, "of the arithmetic; weights are kept in f32 always",
                  {{"auto", Compute::automatic}, {"f32", Compute::f32}, {"bf16", Compute::bf16}});
+  section.choice("matmul", t.matmul, "what the layers' products of bf16 go through; fp8: E4M3, gradients E5M2",
+                 {{"dtype", TrainingSettings::Matmul::dtype}, {"fp8", TrainingSettings::Matmul::fp8}});
   section.choice("checkpoint", t.checkpoint, "what backward computes again to save memory",
                  {{"none", Checkpoint::none}, {"selective", Checkpoint::selective}, {"block", Checkpoint::block}});
   section.field("seed", t.seed, "of weights, order of data, and dropout");

@@ -45,6 +45,7 @@ enum class OnTrouble : uint8_t { stop, skip, ignore };
 struct TrainingSettings {
   enum class Compute : uint8_t { automatic, f32, bf16 };
   enum class Checkpoint : uint8_t { none, selective, block };
+  enum class Matmul : uint8_t { dtype, fp8 };
   int64_t steps = 1000;
   int64_t tokens = 0;           ///< instead of steps; 0: as `steps` says
   int64_t micro_batch = 8;      ///< sequences in one forward and backward pass
@@ -52,6 +53,7 @@ struct TrainingSettings {
   int64_t sequence_length = 0;  ///< 0: max_position_embeddings
   std::string device = "auto";  ///< as choose_device() takes it
   Compute dtype = Compute::automatic;
+  Matmul matmul = Matmul::dtype;  ///< what the products of the layers' weights go through
   Checkpoint checkpoint = Checkpoint::none;
   uint64_t seed = 1;
   OnTrouble on_nan = OnTrouble::stop;

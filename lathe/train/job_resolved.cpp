@@ -24,6 +24,8 @@ void require_consistent(const JobSettings& job) {
   require(t.micro_batch < most && t.sequence_length < most && job.tokens_per_micro_batch() < most,
           "training.micro_batch ", t.micro_batch, " x training.sequence_length ", t.sequence_length,
           " is 2^24 tokens or more in one pass; raise training.accumulation instead");
+  require(t.matmul != TrainingSettings::Matmul::fp8 || job.compute() == DType::bf16,
+          "training.matmul = \"fp8\" needs training.dtype = \"bf16\", not ", name_of(job.compute()));
   require(job.model.bos_token_id < job.model.vocab_size && job.model.eos_token_id < job.model.vocab_size,
           "model.bos_token_id ", job.model.bos_token_id, " and model.eos_token_id ", job.model.eos_token_id,
           " must be below model.vocab_size ", job.model.vocab_size);

@@ -119,7 +119,7 @@ TEST(TokenizerTrainer, RefusesWhatCannotBe) {
 /// A fresh directory, removed at the end.
 class TrainedFiles : public testing::Test {
  protected:
-  TrainedFiles() { mkdtemp(directory_.data()); }
+  TrainedFiles() { EXPECT_NE(mkdtemp(directory_.data()), nullptr); }
   ~TrainedFiles() override { std::filesystem::remove_all(directory_); }
   std::string file(const std::string& name, const std::string& content) const {
     std::ofstream(directory_ + "/" + name, std::ios::binary) << content;

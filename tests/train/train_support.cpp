@@ -13,6 +13,7 @@ JobSettings small_job(const std::string& model_type) {
   job.model.num_hidden_layers = 2;
   job.model.num_attention_heads = 4;
   job.model.max_position_embeddings = 16;
+  job.training.device = "cpu";
   job.training.dtype = TrainingSettings::Compute::f32;
   job.training.micro_batch = 4;
   job.training.steps = 100;

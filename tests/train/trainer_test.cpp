@@ -11,6 +11,7 @@ namespace {
 
 using Checkpoint = TrainingSettings::Checkpoint;
 using Compute = TrainingSettings::Compute;
+using Matmul = TrainingSettings::Matmul;
 using test::random_batch;
 using test::small_job;
 using test::weights_of;
@@ -21,6 +22,7 @@ struct Technique {
   Compute dtype;
   Checkpoint checkpoint;
   int64_t accumulation;
+  Matmul matmul = Matmul::dtype;
 };
 
 JobSettings job_of(const Technique& technique) {
@@ -28,6 +30,7 @@ JobSettings job_of(const Technique& technique) {
   job.training.dtype = technique.dtype;
   job.training.checkpoint = technique.checkpoint;
   job.training.accumulation = technique.accumulation;
+  job.training.matmul = technique.matmul;
   if (job.model.model_type == "gpt2") job.model.resid_pdrop = 0.1;
   return resolved(job);
 }
@@ -85,6 +88,11 @@ INSTANTIATE_TEST_SUITE_P(Trainer, EveryTechnique,
                                          Technique{"llama_selective", "llama", Compute::f32, Checkpoint::selective, 2},
                                          Technique{"llama_block", "llama", Compute::bf16, Checkpoint::block, 1}),
                          [](const auto& technique) { return technique.param.name; });
+INSTANTIATE_TEST_SUITE_P(SlowTrainer, EveryTechnique,
+                         testing::Values(Technique{"gpt2_fp8", "gpt2", Compute::bf16, Checkpoint::none, 1, Matmul::fp8},
+                                         Technique{"llama_fp8", "llama", Compute::bf16, Checkpoint::block, 2,
+                                                   Matmul::fp8}),
+                         [](const auto& technique) { return technique.param.name; });
 
 std::vector<float> weights_after_steps(const Technique& technique) {
   JobSettings job = job_of(technique);
@@ -95,13 +103,30 @@ std::vector<float> weights_after_steps(const Technique& technique) {
   return weights_of(trainer);
 }
 
+void expect_same_bits_however_it_saves_memory(const char* model, Compute dtype, Matmul matmul) {
+  std::vector<float> plain = weights_after_steps({"", model, dtype, Checkpoint::none, 1, matmul});
+  EXPECT_EQ(plain, weights_after_steps({"", model, dtype, Checkpoint::selective, 1, matmul}));
+  EXPECT_EQ(plain, weights_after_steps({"", model, dtype, Checkpoint::block, 1, matmul}));
+}
+
 TEST(Trainer, GivesTheSameBitsHoweverItSavesMemory) {
   for (const char* model : {"gpt2", "llama"})
-    for (Compute dtype : {Compute::f32, Compute::bf16}) {
-      std::vector<float> plain = weights_after_steps({"", model, dtype, Checkpoint::none, 1});
-      EXPECT_EQ(plain, weights_after_steps({"", model, dtype, Checkpoint::selective, 1}));
-      EXPECT_EQ(plain, weights_after_steps({"", model, dtype, Checkpoint::block, 1}));
-    }
+    for (Compute dtype : {Compute::f32, Compute::bf16})
+      expect_same_bits_however_it_saves_memory(model, dtype, Matmul::dtype);
+}
+
+TEST(SlowTrainer, GivesTheSameBitsHoweverItSavesMemoryInFp8) {
+  for (const char* model : {"gpt2", "llama"})
+    expect_same_bits_however_it_saves_memory(model, Compute::bf16, Matmul::fp8);
+}
+
+TEST(SlowTrainer, RoundsTheProductsOfLayersToFp8WhereAsked) {
+  std::vector<float> bf16 = weights_after_steps({"", "llama", Compute::bf16, Checkpoint::none, 1});
+  EXPECT_NE(bf16, weights_after_steps({"", "llama", Compute::bf16, Checkpoint::none, 1, Matmul::fp8}));
+}
+
+TEST(Trainer, RefusesFp8OfF32) {
+  EXPECT_THROW(job_of({"", "llama", Compute::f32, Checkpoint::none, 1, Matmul::fp8}), Error);
 }
 
 /// The rows of `whole`, cut into `parts` batches.
