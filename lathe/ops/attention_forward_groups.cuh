@@ -14,8 +14,8 @@ struct GroupForwardShared {
   using Queries = SwizzledRows<kGroupRows, dim>;
   using Keys = SwizzledRows<kKeys, dim>;
   static constexpr int kBarriers = 4 * kStages + 2;
-  static constexpr int kBytes =
-      1024 + (Queries::kValues + 2 * kStages * Keys::kValues) * int(sizeof(bf16)) + kBarriers * int(sizeof(uint64_t));
+  static constexpr int kBytes = 1024 + (Queries::kValues + 2 * kStages * Keys::kValues) * int(sizeof(bf16)) +
+                                kBarriers * int(sizeof(uint64_t)) + int(sizeof(PieceBuffers));
 
   __device__ explicit GroupForwardShared(void* memory)
       : q(aligned_shared(memory)),
@@ -26,10 +26,12 @@ struct GroupForwardShared {
         v_full(k_empty + kStages),
         v_empty(v_full + kStages),
         q_full(v_empty + kStages),
-        q_empty(q_full + 1) {}
+        q_empty(q_full + 1),
+        pieces(reinterpret_cast<PieceBuffers*>(q_empty + 1)) {}
 
   /// By the whole block, once.
   __device__ void start() const {
+    if (threadIdx.x == 0) Pieces{pieces, nullptr}.start();
     if (threadIdx.x == 0)
       for (int i = 0; i < kStages; ++i) {
         barrier_start(k_full + i, kCopyThreads), barrier_start(v_full + i, kCopyThreads);
@@ -40,6 +42,7 @@ struct GroupForwardShared {
   }
   bf16 *q, *k, *v;
   uint64_t *k_full, *k_empty, *v_full, *v_empty, *q_full, *q_empty;
+  PieceBuffers* pieces;
 };
 
 /// The group that copies: two halves, which take tiles of keys in turns.
@@ -48,7 +51,8 @@ __device__ void copy_for_forward(const AttentionView<bf16>& in, const GroupGrid&
                                  const GroupForwardShared<dim>& shared) {
   using Shared = GroupForwardShared<dim>;
   int half = int(threadIdx.x) / kCopyThreads, thread = int(threadIdx.x) % kCopyThreads, used = 0, turn = 0;
-  for (int piece = int(blockIdx.x); piece < grid.pieces(); piece += int(gridDim.x)) {
+  Pieces pieces{shared.pieces, in.intervals.taken};
+  for (int piece; (piece = pieces.next_drawing(grid.pieces())) < grid.pieces();) {
     auto [tile, head] = grid.tile_and_head(piece);
     int2 hull = seen_by_group(in, tile);
     if (hull.x >= hull.y) continue;
@@ -130,13 +134,20 @@ struct ForwardGroup {
   const Shared& shared;
   int group, lane = int(threadIdx.x) % 32, used = 0, turn = 0;
   float scale = in.scale * kLog2E;
+  unsigned queries[dim / 16][4];
   float sums[dim / 8][4];
   GroupSoftmax softmax;
 
   __device__ void leave(uint64_t* barrier) const {
     if (lane == 0) barrier_arrive(barrier);
   }
-  __device__ const bf16* queries() const { return shared.q + group * 64 * 64; }
+  /// From shared memory, which is free for the next ones then.
+  __device__ void take_queries() {
+    Turn<1>(turn++).wait_full(shared.q_full);
+    load_left<kGroupRows, dim>(shared.q, group * 64 + int(threadIdx.x) % 128 / 32 * 16 + lane / 4, queries);
+    __syncwarp();
+    leave(shared.q_empty);
+  }
   __device__ const bf16* keys(int buffer) const { return shared.k + buffer * Shared::Keys::kValues; }
   __device__ const bf16* values(int buffer) const { return shared.v + buffer * Shared::Keys::kValues; }
 
@@ -144,7 +155,7 @@ struct ForwardGroup {
   __device__ void begin_scores(Turn<Shared::kStages> at, float (&scores)[kKeys / 8][4]) const {
     at.wait_full(shared.k_full);
     group_fence();
-    group_multiply_rows<dim, kGroupRows, kKeys>(queries(), keys(at.buffer), scores);
+    group_multiply_rows<dim, kKeys>(queries, keys(at.buffer), scores);
   }
   __device__ void begin_sums(Turn<Shared::kStages> at, const unsigned (&weights)[kKeys / 16][4]) {
     at.wait_full(shared.v_full);
@@ -156,7 +167,7 @@ struct ForwardGroup {
   __device__ void run(int2 hull, const SeenByTile& own, const SeenKeys (&seen)[2]) {
     float scores[kKeys / 8][4], kept[2];
     unsigned weights[kKeys / 16][4];
-    Turn<1>(turn++).wait_full(shared.q_full);
+    take_queries();
     Turn<Shared::kStages> before(used++);
     begin_scores(before, scores);
     group_wait<0>();
@@ -187,7 +198,6 @@ struct ForwardGroup {
       pack_weights<kKeys>(scores, weights);
       before = at;
     }
-    leave(shared.q_empty);
     begin_sums(before, weights);
     group_wait<0>();
     group_keep(sums);
@@ -236,13 +246,14 @@ __global__ void __launch_bounds__(kGroupThreads, 1)
   GroupForwardShared<dim> shared(shared_memory);
   shared.start();
   if (group_of_thread() == 0) {
-    fewer_registers<kCopyRegisters>();
+    fewer_registers<kCopyRegisters<dim>>();
     copy_for_forward<dim>(in, grid, shared);
   } else {
-    more_registers<kComputeRegisters>();
+    more_registers<kComputeRegisters<dim>>();
     ForwardGroup<dim> work{in, shared, group_of_thread() - 1};
     if (work.group == 1) turn_pass(1);
-    for (int piece = int(blockIdx.x); piece < grid.pieces(); piece += int(gridDim.x)) {
+    Pieces pieces{shared.pieces, in.intervals.taken};
+    for (int piece; (piece = pieces.next()) < grid.pieces();) {
       auto [tile, head] = grid.tile_and_head(piece);
       work.piece(tile, head, out, logsumexp);
     }

@@ -47,22 +47,29 @@ void launch_forward(const AttentionView<bf16>& view, Tensor& out, Tensor& logsum
   check_launch("attention forward groups");
 }
 
-template <int dim>
-void launch_backward(const BackwardView<bf16>& view, cudaStream_t stream) {
+template <int dim, Gradients which>
+void launch_gradients(const BackwardView<bf16>& view, cudaStream_t stream) {
   constexpr int bytes = GroupBackwardShared<dim>::kBytes;
   const AttentionView<bf16>& in = view.in;
-  auto key_kernel = attention_key_gradients_groups<dim>;
-  auto query_kernel = attention_query_gradients_groups<dim>;
-  allow_shared(reinterpret_cast<const void*>(key_kernel), bytes);
-  allow_shared(reinterpret_cast<const void*>(query_kernel), bytes);
+  auto kernel = attention_backward_groups<dim, which>;
+  allow_shared(reinterpret_cast<const void*>(kernel), bytes);
   GroupGrid keys = grid_of(in.memory_tokens, in.heads / in.group, int64_t(in.tokens) * dim * 4 * in.group);
-  key_kernel<<<unsigned(std::min(keys.tiles * keys.heads, multiprocessors())), kGroupThreads, bytes, stream>>>(view,
-                                                                                                               keys);
-  check_launch("attention key gradients of groups");
   GroupGrid queries = grid_of(in.tokens, in.heads, int64_t(in.memory_tokens) * dim * 4 / in.group);
-  query_kernel<<<unsigned(std::min(queries.tiles * queries.heads, multiprocessors())), kGroupThreads, bytes, stream>>>(
-      view, queries);
-  check_launch("attention query gradients of groups");
+  int pieces = which == Gradients::of_queries ? 0 : keys.tiles * keys.heads;
+  if (which != Gradients::of_keys) pieces += queries.tiles * queries.heads;
+  kernel<<<unsigned(std::min(pieces, multiprocessors())), kGroupThreads, bytes, stream>>>(view, keys, queries);
+  check_launch("attention backward groups");
+}
+
+/// Of heads of 128 the sums of keys leave products no registers to overlap, and would slow down those of queries too.
+template <int dim>
+void launch_backward(const BackwardView<bf16>& view, cudaStream_t stream) {
+  if constexpr (dim == 64) {
+    launch_gradients<dim, Gradients::of_all>(view, stream);
+  } else {
+    launch_gradients<dim, Gradients::of_keys>(view, stream);
+    launch_gradients<dim, Gradients::of_queries>(view, stream);
+  }
 }
 
 }  // namespace

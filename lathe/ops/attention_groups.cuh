@@ -1,7 +1,7 @@
 #pragma once
 // What the kernels for warpgroups share (Shah et al. 2024): a block has one group that copies and two that compute,
-// each with 64 rows of its own; it stays and takes one piece of work after the other, so that copies for the next begin
-// early.
+// each with 64 rows of its own; it stays and takes one piece of work after the other, whichever no block has taken yet,
+// so that copies for the next begin early and long and short pieces even out.
 
 #include "lathe/ops/attention_intervals.cuh"
 #include "lathe/ops/warpgroup.cuh"
@@ -9,7 +9,12 @@
 namespace lathe {
 
 constexpr int kGroupThreads = 384, kGroupRows = 128;  ///< of a block
-constexpr int kCopyRegisters = 56, kComputeRegisters = 224;
+template <int dim>
+constexpr int kCopyRegisters = dim == 64 ? 88 : 56;
+template <int dim>
+constexpr int kComputeRegisters = dim == 64 ? 208 : 224;
+
+constexpr int kGroupWarps = kGroupThreads / 32;
 
 /// Pieces of work: each of `tiles` of kGroupRows rows for each of `heads`. Heads take turns, `at_once` of them, as many
 /// as the L2 cache holds; within these the last tiles, which see most if causal, come first.
@@ -38,6 +43,47 @@ struct Turn {
   __device__ void wait_full(uint64_t* full) const { barrier_wait(full + buffer, parity); }
   __device__ void wait_empty(uint64_t* empty) const {
     if (!first) barrier_wait(empty + buffer, parity ^ 1);
+  }
+};
+
+/// In shared memory: numbers of the pieces that the block takes next.
+struct PieceBuffers {
+  uint64_t full[2], empty[2];
+  int pieces[2];
+};
+
+/// The pieces of a block, in a thread's eyes. Which block takes which changes no result.
+struct Pieces {
+  PieceBuffers* buffers;
+  int* taken;  ///< by all blocks
+  int drawn = 0, used = 0;
+
+  /// By one thread, before the block's first barrier.
+  __device__ void start() const {
+    for (int i = 0; i < 2; ++i) barrier_start(buffers->full + i, 1), barrier_start(buffers->empty + i, kGroupWarps);
+  }
+  /// By one thread, once for each next(), and up to two before it.
+  __device__ void draw() {
+    Turn<2> at(drawn++);
+    at.wait_empty(buffers->empty);
+    buffers->pieces[at.buffer] = atomicAdd(taken, 1);
+    barrier_arrive(buffers->full + at.buffer);
+  }
+  /// By all warps.
+  __device__ int next() {
+    Turn<2> at(used++);
+    at.wait_full(buffers->full);
+    int piece = __shfl_sync(~0u, buffers->pieces[at.buffer], 0);
+    if (threadIdx.x % 32 == 0) barrier_arrive(buffers->empty + at.buffer);
+    return piece;
+  }
+  /// The same in the group that copies, whose first thread draws the piece after it.
+  __device__ int next_drawing(int all) {
+    if (threadIdx.x == 0 && drawn == 0) draw();
+    int piece = next();
+    if (threadIdx.x == 0 && piece < all) draw();
+    __syncwarp();
+    return piece;
   }
 };
 

@@ -21,6 +21,7 @@ Intervals find_intervals(const AttentionInput& in, Tensor& workspace) {
   to.rows = on_device<SeenKeys>(workspace);
   to.tiles = reinterpret_cast<SeenByTile*>(to.rows + query_tiles * kIntervalTile);
   to.keys = key_tiles ? reinterpret_cast<SeeingQueries*>(to.tiles + query_tiles) : nullptr;
+  to.taken = reinterpret_cast<int*>(reinterpret_cast<SeeingQueries*>(to.tiles + query_tiles) + key_tiles);
   interval_kernel<<<unsigned(query_tiles + key_tiles), unsigned(kIntervalTile), 0, stream_of(workspace)>>>(layout, to,
                                                                                                            query_tiles);
   check_launch("attention intervals");

@@ -10,7 +10,7 @@ int64_t blocks_of(int64_t count, int64_t each) { return (count + each - 1) / eac
 int64_t interval_floats(const AttentionInput& in) {
   int64_t query_tiles = blocks_of(in.q.shape()[0], kIntervalTile),
           key_tiles = blocks_of(in.kv.shape()[0], kIntervalTile);
-  return query_tiles * (4 * kIntervalTile + 4) + (in.memory_lengths ? 0 : 2 * key_tiles);
+  return query_tiles * (4 * kIntervalTile + 4) + (in.memory_lengths ? 0 : 2 * key_tiles) + 2;
 }
 
 int64_t cuda_backward_floats(const AttentionInput& in) { return interval_floats(in) + in.spec.heads * in.q.shape()[0]; }

@@ -131,23 +131,26 @@ __device__ inline void multiply_group(float (&sums)[16][4], uint64_t a, uint64_t
         "+f"(sums[15][2]), "+f"(sums[15][3])
       : "l"(a), "l"(b), "r"(int(add)));
 }
-/// sums [64, n] (+)= a b over 16 rows of b, a columns_operand(); a [64, 16] as mma has it.
-__device__ inline void multiply_group(float (&sums)[8][4], const unsigned (&a)[4], uint64_t b, bool add) {
+/// sums [64, n] (+)= a b over 16 rows of b, a columns_operand(), or with `rows` a b^T over 16 columns of b, a
+/// rows_operand(); a [64, 16] as mma has it.
+template <bool rows = false>
+__device__ void multiply_group(float (&sums)[8][4], const unsigned (&a)[4], uint64_t b, bool add) {
   asm volatile(
       "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
       "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
       "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
       "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-      "{%32, %33, %34, %35}, %36, p, 1, 1, 1;\n}\n"
+      "{%32, %33, %34, %35}, %36, p, 1, 1, %38;\n}\n"
       : "+f"(sums[0][0]), "+f"(sums[0][1]), "+f"(sums[0][2]), "+f"(sums[0][3]), "+f"(sums[1][0]), "+f"(sums[1][1]),
         "+f"(sums[1][2]), "+f"(sums[1][3]), "+f"(sums[2][0]), "+f"(sums[2][1]), "+f"(sums[2][2]), "+f"(sums[2][3]),
         "+f"(sums[3][0]), "+f"(sums[3][1]), "+f"(sums[3][2]), "+f"(sums[3][3]), "+f"(sums[4][0]), "+f"(sums[4][1]),
         "+f"(sums[4][2]), "+f"(sums[4][3]), "+f"(sums[5][0]), "+f"(sums[5][1]), "+f"(sums[5][2]), "+f"(sums[5][3]),
         "+f"(sums[6][0]), "+f"(sums[6][1]), "+f"(sums[6][2]), "+f"(sums[6][3]), "+f"(sums[7][0]), "+f"(sums[7][1]),
         "+f"(sums[7][2]), "+f"(sums[7][3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(rows ? 0 : 1));
 }
-__device__ inline void multiply_group(float (&sums)[16][4], const unsigned (&a)[4], uint64_t b, bool add) {
+template <bool rows = false>
+__device__ void multiply_group(float (&sums)[16][4], const unsigned (&a)[4], uint64_t b, bool add) {
   asm volatile(
       "{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
       "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
@@ -155,7 +158,7 @@ __device__ inline void multiply_group(float (&sums)[16][4], const unsigned (&a)[
       "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
       "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
       "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-      "{%64, %65, %66, %67}, %68, p, 1, 1, 1;\n}\n"
+      "{%64, %65, %66, %67}, %68, p, 1, 1, %70;\n}\n"
       : "+f"(sums[0][0]), "+f"(sums[0][1]), "+f"(sums[0][2]), "+f"(sums[0][3]), "+f"(sums[1][0]), "+f"(sums[1][1]),
         "+f"(sums[1][2]), "+f"(sums[1][3]), "+f"(sums[2][0]), "+f"(sums[2][1]), "+f"(sums[2][2]), "+f"(sums[2][3]),
         "+f"(sums[3][0]), "+f"(sums[3][1]), "+f"(sums[3][2]), "+f"(sums[3][3]), "+f"(sums[4][0]), "+f"(sums[4][1]),
@@ -168,7 +171,7 @@ __device__ inline void multiply_group(float (&sums)[16][4], const unsigned (&a)[
         "+f"(sums[13][0]), "+f"(sums[13][1]), "+f"(sums[13][2]), "+f"(sums[13][3]), "+f"(sums[14][0]),
         "+f"(sums[14][1]), "+f"(sums[14][2]), "+f"(sums[14][3]), "+f"(sums[15][0]), "+f"(sums[15][1]),
         "+f"(sums[15][2]), "+f"(sums[15][3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(rows ? 0 : 1));
 }
 #endif
 
@@ -180,6 +183,29 @@ __device__ void group_multiply_rows(const bf16* a, const bf16* b, float (&sums)[
   for (int k = 0; k < dim / 16; ++k)
     multiply_group(sums, left + k / 4 * (a_rows * 128 >> 4) + k % 4 * 2, right + k / 4 * (n * 128 >> 4) + k % 4 * 2,
                    k > 0);
+  group_commit();
+}
+
+/// Rows of SwizzledRows<rows, dim> as the left side of products; `row` is the first of this lane's two.
+template <int rows, int dim>
+__device__ void load_left(const bf16* matrix, int row, unsigned (&to)[dim / 16][4]) {
+  const bf16* at = matrix + 2 * (int(threadIdx.x) % 4);
+#pragma unroll
+  for (int k = 0; k < dim / 16; ++k)
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      to[k][i] =
+          *reinterpret_cast<const unsigned*>(at + SwizzledRows<rows, dim>::place(row + i % 2 * 8, 2 * k + i / 2));
+}
+
+/// sums [64, n] = a b^T, a of load_left(), b [n, dim] of SwizzledRows. Not awaited. Shared memory is read half as much
+/// as with both sides there, which for n = 64 is all that it can give.
+template <int dim, int n>
+__device__ void group_multiply_rows(const unsigned (&a)[dim / 16][4], const bf16* b, float (&sums)[n / 8][4]) {
+  uint64_t right = rows_operand(b);
+#pragma unroll
+  for (int k = 0; k < dim / 16; ++k)
+    multiply_group<true>(sums, a[k], right + k / 4 * (n * 128 >> 4) + k % 4 * 2, k > 0);
   group_commit();
 }
 
