@@ -22,17 +22,18 @@ from gpu_measure import (BUILD, GIB, JOB_DEVICE, JOB_FP8, ROOT, DeviceUse, Row, 
                          rows_asked, shards)
 
 WARM = 5  # lathe's first is eager, two make graphs
+SAVING = "training.checkpoint=selective"  # where the bar is for memory too
 CASES = {  # row: what, job, vocabulary, settings, the bars for speed and memory
-    "1": ("GPT-2 124M, 32 × 1024", "gpt2-124m", 50257, ["training.micro_batch=32"], 1.1, 0.75),
-    "2": ("135M LLaMA shape, 16 × 2048", "llama-135m", 49152, ["training.micro_batch=16"], 1.1, 0.7),
+    "1": ("GPT-2 124M, 32 × 1024", "gpt2-124m", 50257, ["training.micro_batch=32", SAVING], 1.1, 0.75),
+    "2": ("135M LLaMA shape, 16 × 2048", "llama-135m", 49152, ["training.micro_batch=16", SAVING], 1.1, 0.7),
     "3": ("GPT-2 350M, 16 × 1024", "gpt2-350m", 50257, ["training.micro_batch=16"], 1.1, None),
     "4": ("LLaMA 1.1B, 8 × 2048", "llama-1.1b", 32000,
-          ["training.micro_batch=8", "model.tie_word_embeddings=true"], 1.1, 0.8),
+          ["training.micro_batch=8", "model.tie_word_embeddings=true", SAVING], 1.1, 0.8),
 }
 MODES = {"1": ["compile-padded", "compile"], "2": ["compile"], "3": ["compile-padded", "compile"],
          "4": ["compile", "compile-cudnn"]}  # the likely best first, the only one of --quick
 COMMON = ["training.accumulation=1", "training.checkpoint=none", "training.dtype=bf16", "training.steps=2000",
-          "schedule.warmup_steps=10", JOB_DEVICE]
+          "schedule.warmup_steps=20", JOB_DEVICE]
 
 
 def peer(folder, mode, steps):

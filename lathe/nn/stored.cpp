@@ -39,9 +39,6 @@ void Parameter::materialize_trained(DType compute) {
   if (!shard) whole.storage().restore();
   whole.make_leaf(value.is_leaf() ? this : nullptr);
   value = whole;
-  if (!value.is_leaf()) return;
-  PurposeScope gradients(Purpose::gradients);
-  gradient = Tensor::empty(kept.shape());
 }
 
 void Parameter::materialize(DType compute, int64_t least_bytes) {
@@ -60,10 +57,16 @@ void Parameter::refresh() {
   }
 }
 
+Tensor& Parameter::gradient_with_bytes() {
+  PurposeScope scope(Purpose::gradients);
+  if (!gradient) gradient = Tensor::empty(kept.shape());
+  return gradient;
+}
+
 std::optional<GradientSlot> Parameter::slot() {
   PurposeScope scope(Purpose::gradients);
   if (shard && !whole_) whole_ = Tensor::empty(value.shape());
-  return GradientSlot{shard ? whole_ : gradient, std::exchange(written_, true)};
+  return GradientSlot{shard ? whole_ : gradient_with_bytes(), std::exchange(written_, true)};
 }
 
 void Parameter::receive(const Tensor& arrived) {
@@ -79,7 +82,7 @@ void Parameter::begin_step(int64_t micro_batches) {
   written_ = begun_ = finished_ = false;
   completed_ = 0;
   awaited_ = micro_batches * users;
-  whole_ = Tensor();  // left where an exception ended the last step
+  whole_ = gradient = Tensor();  // left where an exception ended the last step
 }
 
 void Parameter::complete() {
@@ -92,7 +95,7 @@ void Parameter::complete() {
 void Parameter::scatter() {
   if (!whole_) return;
   PurposeScope scope(Purpose::gradients);
-  Tensor part = begun_ ? Tensor::empty(kept.shape()) : gradient;
+  Tensor part = begun_ ? Tensor::empty(kept.shape()) : gradient_with_bytes();
   shard->reduce_scatter(whole_, part).wait();
   if (std::exchange(begun_, true)) accumulate(part, gradient);
   whole_ = Tensor();
@@ -102,7 +105,7 @@ void Parameter::scatter() {
 void Parameter::finish_step() {
   if (!trained() || std::exchange(finished_, true)) return;
   scatter();
-  if (!(shard ? begun_ : written_)) fill(gradient, 0);
+  if (!(shard ? begun_ : written_)) fill(gradient_with_bytes(), 0);
   for (Communicator* ranks : sum_over) ranks->all_reduce(gradient).wait();
 }
 

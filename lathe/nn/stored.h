@@ -44,14 +44,15 @@ class Stored {
   int64_t elements() const;  ///< of `kept`, without padding
 };
 
-/// A trained tensor. Its gradient is f32, of the shape of `kept`, and survives from backward to the optimizer.
+/// A trained tensor. Its gradient is f32, of the shape of `kept`, and has bytes from the backward that first reaches it
+/// to the end of the step: while activations are many, gradients are few.
 class Parameter : public Stored, public GradientSink {
  public:
   /// `wide`: f32 whatever the compute dtype (vectors: norms and biases).
   Parameter(Shape shape, std::vector<Slice> slices, Init init, bool wide = false);
   Parameter(const Parameter&) = delete;
 
-  /// Takes bytes for training: `kept` in f32, `value` in `compute` (the same bytes where that is f32), the gradient.
+  /// Takes bytes for training: `kept` in f32, `value` in `compute` (the same bytes where that is f32).
   void materialize_trained(DType compute);
   /// Takes bytes for use alone: `value` in `compute`, which is also `kept`; no fewer than `least_bytes`.
   void materialize(DType compute, int64_t least_bytes = 0);
@@ -68,6 +69,8 @@ class Parameter : public Stored, public GradientSink {
   /// After backward of the last micro-batch, unless complete() was there before: zeroes a gradient that nothing
   /// reached, and sums it over `sum_over`. The ranks must call it for the same parameters in the same order.
   void finish_step();
+  /// After the update: gives the gradient's bytes back.
+  void end_step() { gradient = Tensor(); }
 
   std::optional<GradientSlot> slot() override;
   void receive(const Tensor& gradient) override;
@@ -85,6 +88,7 @@ class Parameter : public Stored, public GradientSink {
   Tensor whole_;  ///< sharded only: the gradient of `value` until complete() scatters it
 
   void scatter();
+  Tensor& gradient_with_bytes();
 };
 
 /// One slice that is all of tensor `name`: [rows, columns], or a vector.

@@ -115,12 +115,9 @@ Tensor attend(const Tensor& q, const Tensor& kv, AttentionInput in, int64_t pair
   Tensor out = Tensor::empty({tokens, in.spec.heads * in.spec.head_dim}, q.dtype()), logsumexp;
   if (recording({&q, &kv, &in.spec.bias})) logsumexp = Tensor::empty({in.spec.heads, tokens});
   run_forward(in, pairs, out, logsumexp);
-  BackwardRule rule;
+  BackwardRule rule;  // without `again`: it would take longest for the least bytes
   rule.run = [in, pairs, out, logsumexp](std::span<const Tensor> dy) {
     return run_backward(in, pairs, out, logsumexp, dy[0]);
-  };
-  rule.again = [in, pairs, logsumexp](std::span<Tensor> outputs) mutable {
-    run_forward(in, pairs, outputs[0], logsumexp);
   };
   if (in.fused())
     record({&out}, {&q, &in.spec.bias}, std::move(rule));

@@ -97,6 +97,7 @@ void Trainer::run_step(std::span<const data::Batch> micro_batches, double learni
   gradient_squares(gradients, sum_of_squares_);
   state_.decide(loss_, sum_of_squares_, learning_rate_);
   optimizer_->update(state_);
+  for (Parameter* parameter : inventory_.parameters) parameter->end_step();
 }
 
 void Trainer::pass_over(const data::Batch& batch) {

@@ -176,6 +176,7 @@ TEST_P(ShardedParameters, LeaveNothingWholeBehind) {
     RankModel setup(GetParam(), ranks, Layout::sharded);
     BytesByPurpose before = Runtime::current().arena.use().live_by_purpose;
     for (int step = 0; step < 2; ++step) run_step(*setup.model, setup.inventory, *setup.passes[0]);
+    for (Parameter* parameter : setup.inventory.parameters) parameter->end_step();
     EXPECT_EQ(Runtime::current().arena.use().live_by_purpose, before);
     for (Parameter* parameter : setup.inventory.parameters) EXPECT_FALSE(parameter->value.storage().present());
   });

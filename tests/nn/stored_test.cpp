@@ -38,7 +38,7 @@ TEST(Parameter, IsItsOwnMasterInF32) {
   weight.materialize_trained(DType::f32);
   EXPECT_EQ(weight.value.shared_storage(), weight.kept.shared_storage());
   EXPECT_EQ(runtime.arena.use().live_by_purpose[size_t(Purpose::weights)], 2048);
-  EXPECT_EQ(runtime.arena.use().live_by_purpose[size_t(Purpose::gradients)], 2048);
+  EXPECT_EQ(runtime.arena.use().live_by_purpose[size_t(Purpose::gradients)], 0);
 }
 
 TEST(Parameter, KeepsAMasterBesideABf16Value) {
@@ -48,7 +48,6 @@ TEST(Parameter, KeepsAMasterBesideABf16Value) {
   initialize(weight, Random(1));
   weight.refresh();
   EXPECT_EQ(runtime.arena.use().live_by_purpose[size_t(Purpose::weights)], 3072);
-  EXPECT_EQ(weight.gradient.dtype(), DType::f32);
   for (int64_t i = 0; i < 512; ++i)
     EXPECT_EQ(weight.value.data<BF16>()[i].bits, BF16(weight.kept.data<float>()[i]).bits);
 }
@@ -79,7 +78,6 @@ TEST(Parameter, AddsTheGradientsOfAStepAndBeginsTheNextAnew) {
   Runtime runtime({}, 1 << 20);
   Parameter weight = matrix(2, 2);
   weight.materialize_trained(DType::f32);
-  fill(weight.gradient, NAN);
   for (int step = 0; step < 2; ++step) {
     weight.begin_step(2);
     weight.receive(filled({2, 2}, 1));
@@ -87,14 +85,28 @@ TEST(Parameter, AddsTheGradientsOfAStepAndBeginsTheNextAnew) {
     weight.receive(filled({2, 2}, 2));
     weight.complete();
     EXPECT_EQ(values_of(weight.gradient), (std::vector<float>(4, 3)));
+    weight.end_step();
   }
+}
+
+TEST(Parameter, HasAnF32GradientFromItsFirstPartToTheEndOfTheStep) {
+  Runtime runtime({}, 1 << 20);
+  Parameter weight = matrix(8, 64);
+  weight.materialize_trained(DType::bf16);
+  auto bytes = [&] { return runtime.arena.use().live_by_purpose[size_t(Purpose::gradients)]; };
+  weight.begin_step();
+  EXPECT_EQ(bytes(), 0);
+  weight.receive(filled({8, 64}, 1));
+  EXPECT_EQ(weight.gradient.dtype(), DType::f32);
+  EXPECT_EQ(bytes(), 2048);
+  weight.end_step();
+  EXPECT_EQ(bytes(), 0);
 }
 
 TEST(Parameter, HasZeroGradientWhereNothingReachedIt) {
   Runtime runtime({}, 1 << 20);
   Parameter weight = matrix(2, 2);
   weight.materialize_trained(DType::f32);
-  fill(weight.gradient, NAN);
   weight.begin_step();
   weight.finish_step();
   EXPECT_EQ(values_of(weight.gradient), (std::vector<float>(4, 0)));
@@ -106,7 +118,6 @@ TEST(Parameter, HasZeroGradientWhereNothingReachedItsShards) {
     weight.shard = &ranks;
     weight.kept = Tensor::declare({2, 2});
     weight.materialize_trained(DType::f32);
-    fill(weight.gradient, NAN);
     weight.begin_step();
     weight.complete();
     EXPECT_EQ(values_of(weight.gradient), (std::vector<float>(4, 0)));

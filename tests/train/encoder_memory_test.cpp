@@ -197,7 +197,8 @@ struct T5 {
     T5Pass encoder(random_tokens(12, kSmallVocabulary, 1), kSourceOffsets, {});
     T5Pass decoder(random_tokens(9, kSmallVocabulary, 2), kTargetOffsets, random_tokens(9, kSmallVocabulary, 3));
     decoder.memory_offsets = tensor_of(kSourceOffsets);
-    for (Parameter* parameter : inventory.parameters) parameter->begin_step();
+    if (backward)
+      for (Parameter* parameter : inventory.parameters) parameter->begin_step();
     Tape tape;
     Tensor loss, one = zeros({1});
     fill(one, 1);
