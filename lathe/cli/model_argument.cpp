@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "lathe/base/error.h"
+#include "lathe/base/gguf.h"
 #include "lathe/base/log.h"
 #include "lathe/train/manifest.h"
 #include "lathe/train/run_directory.h"
@@ -35,7 +36,13 @@ std::string newest_intact(const std::string& run, std::vector<int64_t> steps) {
 }  // namespace
 
 std::string model_directory(const std::string& run_or_model, std::optional<int64_t> step) {
-  require(fs::is_directory(run_or_model), run_or_model, ": no such directory; name a run or a model directory");
+  if (fs::is_regular_file(run_or_model)) {
+    require(is_gguf(run_or_model), run_or_model, ": no GGUF file; name one, a run or a model directory");
+    require(!step, run_or_model, " is a GGUF file, which has no checkpoint of step ", step.value_or(0));
+    return run_or_model;
+  }
+  require(fs::is_directory(run_or_model), run_or_model,
+          ": no such file or directory; name a run, a model directory or a GGUF file");
   std::vector<int64_t> steps = checkpoint_steps(run_or_model);
   if (step) {
     require(std::count(steps.begin(), steps.end(), *step) > 0, run_or_model, " has no checkpoint of step ", *step,

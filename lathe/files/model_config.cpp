@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/base/json.h"
+#include "lathe/files/gguf_config.h"
 #include "lathe/models/family.h"
 
 namespace lathe {
@@ -22,8 +23,9 @@ nlohmann::json token_or_null(int64_t id) { return id >= 0 ? nlohmann::json(id) :
 
 }  // namespace
 
-ModelConfig read_model_config(const std::string& directory) {
-  std::string path = (std::filesystem::path(directory) / "config.json").string();
+ModelConfig read_model_config(const std::string& model) {
+  if (is_gguf(model)) return gguf_model_config(GgufFile(model));
+  std::string path = (std::filesystem::path(model) / "config.json").string();
   nlohmann::json json = read_json(path, {.bytes = 1'000'000});
   require(json.is_object(), path, ": no JSON object");
   require(json.contains("model_type"), path, ": no model_type");

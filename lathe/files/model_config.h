@@ -7,9 +7,9 @@
 
 namespace lathe {
 
-/// The model that `directory`/config.json describes. Throws Error naming the file and the field that is missing, of
-/// another type, or out of range.
-ModelConfig read_model_config(const std::string& directory);
+/// The model that `model`/config.json describes, or the GGUF file `model`. Throws Error naming the file and the field
+/// that is missing, of another type, or out of range.
+ModelConfig read_model_config(const std::string& model);
 
 /// The text of a config.json that transformers opens; `dtype` is that of the tensors beside it.
 std::string model_config_json(const ModelConfig& config, DType dtype);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <set>
 
 #include "lathe/base/durable_file.h"
@@ -14,26 +13,6 @@ namespace lathe {
 namespace {
 
 constexpr int64_t kLargestHeader = 100'000'000;  // as the reference implementation
-
-struct Spelling {
-  const char* name;
-  DType dtype;
-};
-constexpr Spelling kSpellings[] = {{"F32", DType::f32}, {"BF16", DType::bf16}, {"F16", DType::f16},
-                                   {"I8", DType::i8},   {"U8", DType::u8},     {"I32", DType::i32},
-                                   {"I64", DType::i64}, {"U16", DType::u16}};
-
-std::optional<DType> dtype_spelt(std::string_view name) {
-  for (const Spelling& spelling : kSpellings)
-    if (name == spelling.name) return spelling.dtype;
-  return std::nullopt;
-}
-
-const char* spelling_of(DType dtype) {
-  for (const Spelling& spelling : kSpellings)
-    if (spelling.dtype == dtype) return spelling.name;
-  throw InternalError("a dtype without a safetensors name");
-}
 
 /// Elements of `shape`; -1 when they overflow.
 int64_t count_elements(const std::vector<int64_t>& shape) {
@@ -88,10 +67,9 @@ class HeaderReader {
     require(value.is_object() && !value["dtype"].get(dtype) && !value["shape"].get(shape) &&
                 !value["data_offsets"].get(offsets) && offsets.size() == 2,
             path_, ": tensor \"", name, "\" lacks dtype, shape or a pair of data_offsets");
-    std::optional<DType> known = dtype_spelt(dtype);
-    require(known.has_value(), path_, ": tensor \"", name, "\" has type ", dtype,
-            "; known are F32, BF16, F16, I8, U8, I32, I64, U16");
-    entry.dtype = *known;
+    entry.type = find_element_type(dtype);
+    require(entry.type != nullptr, path_, ": tensor \"", name, "\" has type ", dtype, "; known are ",
+            element_type_names());
     for (simdjson::dom::element extent : shape) entry.shape.push_back(number(name, extent));
     entry.offset = number(name, offsets.at(0));
     entry.bytes = number(name, offsets.at(1)) - entry.offset;
@@ -108,7 +86,7 @@ class HeaderReader {
 
   void check_size(const TensorEntry& entry) const {
     int64_t elements = count_elements(entry.shape), bytes = -1;
-    bool fits = elements >= 0 && !__builtin_mul_overflow(elements, size_of(entry.dtype), &bytes);
+    bool fits = elements >= 0 && !__builtin_mul_overflow(elements, entry.type->bytes, &bytes);
     require(fits && bytes == entry.bytes, path_, ": tensor \"", entry.name, "\" needs ", fits ? bytes : -1,
             " bytes for its shape but has ", entry.bytes);
     require(entry.offset + entry.bytes <= data_bytes_, path_, ": tensor \"", entry.name, "\" ends at byte ",
@@ -136,8 +114,9 @@ std::string header_of(std::span<const TensorSource> tensors, const std::map<std:
   int64_t offset = 0;
   for (const TensorSource& tensor : tensors) {
     int64_t bytes = count_elements(tensor.shape) * size_of(tensor.dtype);
-    json[tensor.name] = {
-        {"dtype", spelling_of(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + bytes}}};
+    json[tensor.name] = {{"dtype", element_type(tensor.dtype).name},
+                         {"shape", tensor.shape},
+                         {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
   }
   std::string header = json.dump();

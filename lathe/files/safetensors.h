@@ -7,14 +7,14 @@
 #include <vector>
 
 #include "lathe/base/mapped_file.h"
-#include "lathe/tensor/dtype.h"
+#include "lathe/files/element_type.h"
 
 namespace lathe {
 
 /// One tensor of a safetensors file; its bytes are little-endian and row-major.
 struct TensorEntry {
   std::string name;
-  DType dtype = DType::f32;
+  const ElementType* type = nullptr;
   std::vector<int64_t> shape;
   int64_t offset = 0;  ///< of its first byte in the file
   int64_t bytes = 0;

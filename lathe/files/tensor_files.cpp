@@ -1,7 +1,6 @@
 #include "lathe/files/tensor_files.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,6 +9,8 @@
 #include "lathe/base/durable_file.h"
 #include "lathe/base/error.h"
 #include "lathe/base/json.h"
+#include "lathe/files/gguf_config.h"
+#include "lathe/models/family.h"
 #include "lathe/tensor/host_bytes.h"
 
 namespace lathe {
@@ -33,41 +34,9 @@ std::set<std::string> files_of_index(const std::string& path) {
   return names;
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) out += text(i ? ", " : "", shape[i]);
-  return out + "]";
-}
-
-std::vector<int64_t> file_shape(const Slice& slice) {
-  if (slice.vector) return {slice.whole_rows};
-  if (slice.transposed) return {slice.whole_columns, slice.whole_rows};
-  return {slice.whole_rows, slice.whole_columns};
-}
-
 template <class From, class To>
 void copy_elements(const From* from, int64_t from_stride, To* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) to[i] = To(float(from[i * from_stride]));
-}
-
-/// Element `i` of those at `from`, which may be any byte of a file.
-template <class T>
-T element_at(const std::byte* from, int64_t i) {
-  T element;
-  std::memcpy(&element, from + i * int64_t(sizeof(T)), sizeof(T));
-  return element;
-}
-
-/// Rows of `to` from the rectangle `slice` of the named tensor at `from`.
-template <class From, class To>
-void read_slice(const std::byte* from, const Slice& slice, To* to) {
-  int64_t row_stride = slice.transposed ? 1 : slice.whole_columns, stride = slice.transposed ? slice.whole_rows : 1;
-#pragma omp parallel for schedule(static)
-  for (int64_t row = 0; row < slice.rows; ++row) {
-    int64_t first = (slice.first_row + row) * row_stride + slice.first_column * stride;
-    for (int64_t column = 0; column < slice.columns; ++column)
-      to[row * slice.columns + column] = To(float(element_at<From>(from, first + column * stride)));
-  }
 }
 
 void load(Stored& stored, const TensorFiles& files, const std::string& prefix) {
@@ -75,19 +44,11 @@ void load(Stored& stored, const TensorFiles& files, const std::string& prefix) {
   if (!stored.kept.is_meta()) host.emplace(stored.kept, HostBytes::Use::write);
   int64_t done = 0;
   for (const Slice& slice : stored.slices) {
-    auto [file, entry] = files.find(slice.name, prefix);
-    require(entry != nullptr, files.directory(), ": no tensor \"", slice.name, "\"; the model needs it");
-    require(entry->shape == file_shape(slice), file->path(), ": tensor \"", entry->name, "\" is ",
-            shape_text(entry->shape), "; the model needs ", shape_text(file_shape(slice)));
-    require(is_floating(entry->dtype), file->path(), ": tensor \"", entry->name, "\" has type ", name_of(entry->dtype),
-            "; the model needs f32, bf16 or f16");
-    Bytes bytes = file->bytes(*entry);
-    if (host)
-      visit_floating(entry->dtype, [&]<class From>(Element<From>) {
-        visit_floating(stored.kept.dtype(),
-                       [&]<class To>(Element<To>) { read_slice<From>(bytes.data(), slice, host->data<To>() + done); });
-      });
-    done += slice.rows * slice.columns;
+    const FileTensor* tensor = files.find(slice.name, prefix);
+    require(tensor != nullptr, files.path(), ": no tensor \"", slice.name, "\"; the model needs it");
+    check_fits(*tensor, slice);
+    if (host) read_slice(*tensor, slice, stored.kept.dtype(), host->data<std::byte>() + done);
+    done += slice.rows * slice.columns * size_of(stored.kept.dtype());
   }
   if (host) host->store();
 }
@@ -139,32 +100,63 @@ bool are_whole(const std::vector<Part>& parts) {
 
 }  // namespace
 
-TensorFiles::TensorFiles(const std::string& directory) : directory_(directory) {
-  if (fs::exists(fs::path(directory) / kIndex)) {
-    for (const std::string& name : files_of_index((fs::path(directory) / kIndex).string()))
-      files_.push_back(std::make_unique<SafetensorsFile>((fs::path(directory) / name).string()));
-    return;
+TensorFiles::TensorFiles(const std::string& model) : path_(model) {
+  const fs::path directory(model);
+  if (is_gguf(model)) {
+    add_gguf();
+  } else if (fs::exists(directory / kIndex)) {
+    for (const std::string& name : files_of_index((directory / kIndex).string()))
+      add_safetensors((directory / name).string());
+  } else {
+    require(fs::exists(directory / kSingle), model, ": neither ", kSingle, " nor ", kIndex, " is there");
+    add_safetensors((directory / kSingle).string());
   }
-  require(fs::exists(fs::path(directory) / kSingle), directory, ": neither ", kSingle, " nor ", kIndex, " is there");
-  files_.push_back(std::make_unique<SafetensorsFile>((fs::path(directory) / kSingle).string()));
 }
 
-TensorFiles::Found TensorFiles::find(const std::string& name, const std::string& optional_prefix) const {
-  std::vector<std::string> spellings = {name};
-  if (!optional_prefix.empty())
-    spellings.push_back(name.starts_with(optional_prefix) ? name.substr(optional_prefix.size())
-                                                          : optional_prefix + name);
-  for (const std::string& spelling : spellings)
-    for (const auto& file : files_)
-      if (const TensorEntry* entry = file->find(spelling)) return {file.get(), entry};
-  return {nullptr, nullptr};
+void TensorFiles::add_safetensors(const std::string& path) {
+  const SafetensorsFile& file = *safetensors_.emplace_back(std::make_unique<SafetensorsFile>(path));
+  for (const TensorEntry& entry : file.entries()) {
+    FileTensor tensor{entry.name, path, entry.type->name, entry.shape, file.bytes(entry)};
+    if (tensors_.emplace(entry.name, std::move(tensor)).second) names_.push_back(entry.name);
+  }
 }
 
-std::vector<std::string> TensorFiles::names() const {
-  std::vector<std::string> names;
-  for (const auto& file : files_)
-    for (const TensorEntry& entry : file->entries()) names.push_back(entry.name);
-  return names;
+void TensorFiles::add_gguf() {
+  gguf_ = std::make_unique<GgufFile>(path_);
+  const ModelConfig config = gguf_model_config(*gguf_);
+  std::set<std::string_view> known;
+  for (const GgufName& name : family_named(config.model_type).gguf->names)
+    for (const GgufTensor& entry : gguf_->tensors()) {
+      std::string ours = renamed(entry.name, name.file, name.model);
+      if (ours.empty()) continue;
+      known.insert(entry.name);
+      if (!tensors_.contains(ours)) names_.push_back(ours);
+      FileTensor tensor{entry.name, path_,   name_of(entry.type), entry.shape, gguf_->bytes(entry), true,
+                        nullptr,    name.add};
+      if (name.file_row) tensor.row = [map = name.file_row, config](int64_t row) { return map(config, row); };
+      tensors_.insert_or_assign(ours, std::move(tensor));
+    }
+  for (const GgufTensor& entry : gguf_->tensors())
+    require(known.contains(entry.name), path_, ": tensor \"", entry.name, "\" has no place in a model of the family ",
+            config.model_type);
+}
+
+const FileTensor* TensorFiles::find(const std::string& name, const std::string& optional_prefix) const {
+  auto found = tensors_.find(name);
+  if (found == tensors_.end() && !optional_prefix.empty())
+    found =
+        tensors_.find(name.starts_with(optional_prefix) ? name.substr(optional_prefix.size()) : optional_prefix + name);
+  return found == tensors_.end() ? nullptr : &found->second;
+}
+
+void TensorFiles::require_all_used(const Inventory& inventory) const {
+  if (!gguf_) return;
+  std::set<std::string_view> used;
+  for (const Stored* stored : inventory.stored)
+    for (const Slice& slice : stored->slices) used.insert(slice.name);
+  for (const std::string& name : names_)
+    require(used.contains(name), path_, ": tensor \"", tensors_.at(name).name,
+            "\" has no place in the model that the metadata describe");
 }
 
 void load_tensors(const Inventory& inventory, const TensorFiles& files, const std::string& optional_prefix) {

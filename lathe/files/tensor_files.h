@@ -2,31 +2,40 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "lathe/base/gguf.h"
+#include "lathe/files/file_tensor.h"
 #include "lathe/files/safetensors.h"
 #include "lathe/nn/module.h"
 
 namespace lathe {
 
-/// All tensors of a model directory: model.safetensors, or the files that model.safetensors.index.json names.
+/// All tensors of a model on disk, by the names that the model has for them: of a directory with model.safetensors, or
+/// the files that model.safetensors.index.json names, or of a GGUF file.
 class TensorFiles {
  public:
-  /// Throws Error when `directory` holds no such files, or a broken one.
-  explicit TensorFiles(const std::string& directory);
+  /// Throws Error when `model` holds no such files, a broken one, or in a GGUF file a tensor that its family has not.
+  explicit TensorFiles(const std::string& model);
 
-  struct Found {
-    const SafetensorsFile* file;
-    const TensorEntry* entry;
-  };
-  /// Null members: no such tensor. `optional_prefix` may stand before the name in one of the two and not in the other.
-  Found find(const std::string& name, const std::string& optional_prefix = "") const;
-  const std::string& directory() const { return directory_; }
-  std::vector<std::string> names() const;
+  /// Null: no such tensor. `optional_prefix` may stand before the name in one of the two and not in the other.
+  const FileTensor* find(const std::string& name, const std::string& optional_prefix = "") const;
+  const std::string& path() const { return path_; }
+  const std::vector<std::string>& names() const { return names_; }  ///< in the order of the files
+  /// Throws Error naming a tensor of a GGUF file that no slice of `inventory` reads. Directories may hold more than
+  /// a model needs: buffers, tied tables.
+  void require_all_used(const Inventory& inventory) const;
 
  private:
-  std::string directory_;
-  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::string path_;
+  std::vector<std::unique_ptr<SafetensorsFile>> safetensors_;
+  std::unique_ptr<GgufFile> gguf_;
+  std::vector<std::string> names_;
+  std::unordered_map<std::string, FileTensor> tensors_;
+
+  void add_safetensors(const std::string& path);
+  void add_gguf();
 };
 
 /// Fills `kept` of every listed tensor from `files`, whatever the layout there, converting types, then refreshes

@@ -2,11 +2,13 @@
 
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lathe/comm/communicator.h"
 #include "lathe/models/config.h"
+#include "lathe/models/gguf_form.h"
 #include "lathe/nn/module.h"
 
 namespace lathe {
@@ -20,6 +22,7 @@ struct Family {
   std::unique_ptr<Model> (*make)(const ModelConfig& config, Mesh& mesh);
   void (*read)(const nlohmann::json& json, ModelConfig& config);   ///< from config.json
   void (*write)(const ModelConfig& config, nlohmann::json& json);  ///< to config.json
+  std::optional<GgufForm> gguf = {};                               ///< nothing: GGUF files do not hold it
 };
 
 /// Adds a family; used at namespace scope. Returns true.

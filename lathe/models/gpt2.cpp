@@ -182,13 +182,34 @@ void write(const ModelConfig& c, nlohmann::json& json) {
   json["attn_pdrop"] = 0.0;
 }
 
+void write_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  write_gguf_sizes(c, "gpt2", GgufNorm::layer, metadata);
+}
+
+std::vector<GgufName> gguf_names() {
+  return {{"transformer.wte", "token_embd"},
+          {"transformer.wpe", "position_embd"},
+          {"transformer.wte", "output"},  // some files hold it twice
+          {"transformer.ln_f", "output_norm"},
+          {"transformer.h.*.ln_1", "blk.*.attn_norm"},
+          {"transformer.h.*.attn.c_attn", "blk.*.attn_qkv"},
+          {"transformer.h.*.attn.c_proj", "blk.*.attn_output"},
+          {"transformer.h.*.ln_2", "blk.*.ffn_norm"},
+          {"transformer.h.*.mlp.c_fc", "blk.*.ffn_up"},
+          {"transformer.h.*.mlp.c_proj", "blk.*.ffn_down"}};
+}
+
 const bool provided = provide_family({.model_type = "gpt2",
                                       .architecture = "GPT2LMHeadModel",
                                       .tensor_prefix = "transformer.",
                                       .complete = complete,
                                       .make = make,
                                       .read = read,
-                                      .write = write});
+                                      .write = write,
+                                      .gguf = GgufForm{.architecture = "gpt2",
+                                                       .read = [](const GgufFile&, ModelConfig&) {},
+                                                       .write = write_gguf,
+                                                       .names = gguf_names()}});
 
 }  // namespace
 }  // namespace lathe

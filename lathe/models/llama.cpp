@@ -194,13 +194,36 @@ void write(const ModelConfig& c, nlohmann::json& json) {
   json["mlp_bias"] = c.mlp_bias;
 }
 
-const bool provided = provide_family({.model_type = "llama",
-                                      .architecture = "LlamaForCausalLM",
-                                      .tensor_prefix = "model.",
-                                      .complete = complete,
-                                      .make = make,
-                                      .read = read,
-                                      .write = write});
+void read_gguf(const GgufFile& file, ModelConfig& c) {
+  c.attention_bias = file.find("blk.0.attn_q.bias") != nullptr;
+  c.mlp_bias = file.find("blk.0.ffn_down.bias") != nullptr;
+}
+
+void write_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  write_gguf_sizes(c, "llama", GgufNorm::rms, metadata);
+  metadata.set_u32("llama.vocab_size", c.vocab_size);
+  metadata.set_u32("llama.attention.key_length", c.head_dim);
+  metadata.set_u32("llama.attention.value_length", c.head_dim);
+  metadata.set_u32("llama.rope.dimension_count", c.head_dim);
+  metadata.set_f32("llama.rope.freq_base", c.rope_theta);
+}
+
+std::vector<GgufName> gguf_names() {
+  std::vector<GgufName> names = llama_gguf_names();
+  for (GgufName& name : names)
+    if (name.file == "blk.*.attn_q" || name.file == "blk.*.attn_k") name.file_row = row_of_rotary_pairs;
+  return names;
+}
+
+const bool provided = provide_family(
+    {.model_type = "llama",
+     .architecture = "LlamaForCausalLM",
+     .tensor_prefix = "model.",
+     .complete = complete,
+     .make = make,
+     .read = read,
+     .write = write,
+     .gguf = GgufForm{.architecture = "llama", .read = read_gguf, .write = write_gguf, .names = gguf_names()}});
 
 }  // namespace
 }  // namespace lathe

@@ -24,7 +24,7 @@ TEST(Evaluate, SaysWhatIsWrongWithItsModel) {
   TemporaryDirectory folder;
   std::string text = folder.file("text.txt", "some text");
   EXPECT_THAT(evaluate({folder.path("nothing"), text}).errors,
-              HasSubstr("nothing: no such directory; name a run or a model directory"));
+              HasSubstr("nothing: no such file or directory; name a run, a model directory or a GGUF file"));
   EXPECT_THAT(evaluate({folder.path(), text}).errors,
               HasSubstr("neither a run (no checkpoints) nor a model directory"));
   folder.file("job.toml", "");

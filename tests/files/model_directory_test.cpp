@@ -101,7 +101,7 @@ TEST_F(TensorFilesTest, SayWhatTheModelNeedsAndTheFilesHold) {
   EXPECT_THAT(load_error(), HasSubstr("no tensor \"transformer.ln_f.bias\""));
   for (TensorSource& tensor : some) tensor.dtype = DType::i32;
   write_safetensors(path("model.safetensors"), some);
-  EXPECT_THAT(load_error(), HasSubstr("needs f32, bf16 or f16"));
+  EXPECT_THAT(load_error(), HasSubstr("needs F32, BF16, F16"));
 }
 
 TEST_F(TensorFilesTest, RefuseAnIndexThatLies) {

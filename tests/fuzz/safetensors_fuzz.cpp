@@ -13,7 +13,7 @@ namespace {
 void read(std::string_view json, int64_t data_bytes) {
   int64_t end = 0;
   for (const lathe::TensorEntry& entry : lathe::parse_safetensors_header(json, data_bytes, "x.safetensors").entries) {
-    if (entry.offset != end || entry.bytes != entry.elements() * lathe::size_of(entry.dtype)) std::abort();
+    if (entry.offset != end || entry.bytes != entry.elements() * entry.type->bytes) std::abort();
     end = entry.offset + entry.bytes;
   }
   if (end != data_bytes) std::abort();

@@ -1,0 +1,95 @@
+#include "lathe/files/file_tensor.h"
+
+#include <cstring>
+
+#include "lathe/base/error.h"
+
+namespace lathe {
+namespace {
+
+/// Element `i` of those at `from`, which may be any byte of a file.
+template <class T>
+T element_at(const std::byte* from, int64_t i) {
+  T element;
+  std::memcpy(&element, from + i * int64_t(sizeof(T)), sizeof(T));
+  return element;
+}
+
+/// Where the elements of a slice's rows lie in the file's tensor.
+struct Places {
+  const FileTensor& tensor;
+  const Slice& slice;
+  bool transposed = slice.transposed && !tensor.out_in;
+  int64_t row_stride = transposed ? 1 : slice.whole_columns, stride = transposed ? slice.whole_rows : 1;
+
+  int64_t first_of(int64_t row) const {
+    int64_t of_tensor = slice.first_row + row;
+    return (tensor.row ? tensor.row(of_tensor) : of_tensor) * row_stride + slice.first_column * stride;
+  }
+};
+
+template <class From, class To>
+void read_rows(const Places& places, To* to) {
+  const Slice& slice = places.slice;
+  const std::byte* from = places.tensor.bytes.data();
+  const float add = places.tensor.add;
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < slice.rows; ++row) {
+    int64_t first = places.first_of(row);
+    for (int64_t column = 0; column < slice.columns; ++column)
+      to[row * slice.columns + column] = To(float(element_at<From>(from, first + column * places.stride)) + add);
+  }
+}
+
+/// The same for types that have no arithmetic here.
+template <class To>
+void read_rows(const Places& places, const ElementType& type, To* to) {
+  const Slice& slice = places.slice;
+  const std::byte* from = places.tensor.bytes.data();
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < slice.rows; ++row) {
+    int64_t first = places.first_of(row);
+    for (int64_t column = 0; column < slice.columns; ++column)
+      to[row * slice.columns + column] =
+          To(type.value(from + (first + column * places.stride) * type.bytes) + places.tensor.add);
+  }
+}
+
+}  // namespace
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string out = "[";
+  for (size_t i = 0; i < shape.size(); ++i) out += text(i ? ", " : "", shape[i]);
+  return out + "]";
+}
+
+std::vector<int64_t> file_shape(const Slice& slice) {
+  if (slice.vector) return {slice.whole_rows};
+  if (slice.transposed) return {slice.whole_columns, slice.whole_rows};
+  return {slice.whole_rows, slice.whole_columns};
+}
+
+void check_fits(const FileTensor& tensor, const Slice& slice) {
+  Slice as_there = slice;
+  as_there.transposed = slice.transposed && !tensor.out_in;
+  require(tensor.shape == file_shape(as_there), tensor.file, ": tensor \"", tensor.name, "\" is ",
+          shape_text(tensor.shape), "; the model needs ", shape_text(file_shape(as_there)));
+  const ElementType* type = tensor.elements();
+  require(type != nullptr, tensor.file, ": tensor \"", tensor.name, "\" has type ", tensor.type, ", which is not read");
+  require(type->value != nullptr, tensor.file, ": tensor \"", tensor.name, "\" has type ", tensor.type,
+          "; the model needs F32, BF16, F16 or another floating type");
+}
+
+void read_slice(const FileTensor& tensor, const Slice& slice, DType dtype, std::byte* to) {
+  const ElementType& type = *tensor.elements();
+  Places places{tensor, slice};
+  visit_floating(dtype, [&]<class To>(Element<To>) {
+    auto* rows = reinterpret_cast<To*>(to);
+    if (type.dtype && is_floating(*type.dtype))
+      visit_floating(*type.dtype, [&]<class From>(Element<From>) { read_rows<From>(places, rows); });
+    else
+      read_rows(places, type, rows);
+  });
+}
+
+}  // namespace lathe

@@ -1,0 +1,110 @@
+#include "lathe/models/gguf_form.h"
+
+#include <algorithm>
+
+#include "lathe/base/error.h"
+#include "lathe/base/nearest.h"
+#include "lathe/models/family.h"
+
+namespace lathe {
+namespace {
+
+/// What stands for the * of `pattern` in `name`, when the rest is equal and it is a number.
+bool matches(std::string_view name, std::string_view pattern, std::string_view& number) {
+  size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return name == pattern;
+  std::string_view before = pattern.substr(0, star), after = pattern.substr(star + 1);
+  if (name.size() <= before.size() + after.size() || !name.starts_with(before) || !name.ends_with(after)) return false;
+  number = name.substr(before.size(), name.size() - before.size() - after.size());
+  return std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::string with_number(const std::string& pattern, std::string_view number) {
+  size_t star = pattern.find('*');
+  return star == std::string::npos ? pattern : pattern.substr(0, star) + std::string(number) + pattern.substr(star + 1);
+}
+
+}  // namespace
+
+std::string renamed(const std::string& name, const std::string& other, const std::string& pattern) {
+  for (std::string_view suffix : {".weight", ".bias"}) {
+    std::string_view number;
+    if (!name.ends_with(suffix) ||
+        !matches(std::string_view(name).substr(0, name.size() - suffix.size()), other, number))
+      continue;
+    return with_number(pattern, number) + std::string(suffix);
+  }
+  return "";
+}
+
+const Family& family_of_gguf(const GgufFile& file) {
+  std::string architecture = file.fields().string("general.architecture");
+  const Family* found = nullptr;
+  std::vector<std::string> known;
+  for (const std::string& name : family_names()) {
+    const Family& family = family_named(name);
+    if (!family.gguf) continue;
+    known.push_back(family.gguf->architecture);
+    if (family.gguf->architecture != architecture) continue;
+    if (family.gguf->is ? family.gguf->is(file) : !found) found = &family;
+  }
+  std::string all;
+  for (const std::string& name : known) all += (all.empty() ? "" : ", ") + name;
+  require(found != nullptr, file.path(), ": general.architecture \"", architecture, "\" is not supported",
+          did_you_mean(architecture, known), "; supported are ", all);
+  return *found;
+}
+
+void read_gguf_sizes(const GgufFile& file, ModelConfig& c) {
+  const GgufFields& fields = file.fields();
+  const std::string of = fields.string("general.architecture") + ".";
+  c.hidden_size = fields.integer(of + "embedding_length");
+  c.num_hidden_layers = fields.integer(of + "block_count");
+  c.num_attention_heads = fields.integer(of + "attention.head_count");
+  c.num_key_value_heads = fields.integer(of + "attention.head_count_kv", c.num_attention_heads);
+  c.intermediate_size = fields.integer(of + "feed_forward_length");
+  c.max_position_embeddings = fields.integer(of + "context_length");
+  c.head_dim = fields.integer(of + "attention.key_length", c.head_dim);
+  require(fields.integer(of + "attention.value_length", c.head_dim) == c.head_dim, file.path(), ": ", of,
+          "attention.value_length ", fields.integer(of + "attention.value_length", 0), " must be attention.key_length ",
+          c.head_dim);
+  c.norm_eps = fields.number(of + "attention.layer_norm_rms_epsilon",
+                             fields.number(of + "attention.layer_norm_epsilon", c.norm_eps));
+  c.rope_theta = fields.number(of + "rope.freq_base", c.rope_theta);
+  std::string scaling = fields.string(of + "rope.scaling.type", "none");
+  require(scaling == "none", file.path(), ": ", of, "rope.scaling.type \"", scaling, "\" is not supported");
+}
+
+void write_gguf_sizes(const ModelConfig& c, const std::string& architecture, GgufNorm norm, GgufMetadata& metadata) {
+  const std::string of = architecture + ".";
+  metadata.set_u32(of + "block_count", c.num_hidden_layers);
+  metadata.set_u32(of + "context_length", c.max_position_embeddings);
+  metadata.set_u32(of + "embedding_length", c.hidden_size);
+  metadata.set_u32(of + "feed_forward_length", c.intermediate_size);
+  metadata.set_u32(of + "attention.head_count", c.num_attention_heads);
+  metadata.set_u32(of + "attention.head_count_kv", c.num_key_value_heads);
+  metadata.set_f32(of + (norm == GgufNorm::rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
+                   c.norm_eps);
+}
+
+std::vector<GgufName> llama_gguf_names() {
+  return {{"model.embed_tokens", "token_embd"},
+          {"model.norm", "output_norm"},
+          {"lm_head", "output"},
+          {"model.layers.*.input_layernorm", "blk.*.attn_norm"},
+          {"model.layers.*.self_attn.q_proj", "blk.*.attn_q"},
+          {"model.layers.*.self_attn.k_proj", "blk.*.attn_k"},
+          {"model.layers.*.self_attn.v_proj", "blk.*.attn_v"},
+          {"model.layers.*.self_attn.o_proj", "blk.*.attn_output"},
+          {"model.layers.*.post_attention_layernorm", "blk.*.ffn_norm"},
+          {"model.layers.*.mlp.gate_proj", "blk.*.ffn_gate"},
+          {"model.layers.*.mlp.up_proj", "blk.*.ffn_up"},
+          {"model.layers.*.mlp.down_proj", "blk.*.ffn_down"}};
+}
+
+int64_t row_of_rotary_pairs(const ModelConfig& config, int64_t row) {
+  int64_t half = config.head_dim / 2, head = row / config.head_dim, within = row % config.head_dim;
+  return head * config.head_dim + within % half * 2 + within / half;
+}
+
+}  // namespace lathe

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lathe/base/gguf_writer.h"
+#include "lathe/models/config.h"
+
+namespace lathe {
+
+struct Family;
+
+/// How tensors of one kind are called in a GGUF file, and how they lie there. Matrices are [out, in] in every GGUF
+/// file.
+struct GgufName {
+  std::string model;  ///< as the model names it, without .weight or .bias: "model.layers.*.self_attn.q_proj"
+  std::string file;   ///< "blk.*.attn_q"; * stands for the same number in both
+  /// Which row of the file's tensor is a row of the model's; null: the same. A one-to-one map.
+  int64_t (*file_row)(const ModelConfig& config, int64_t row) = nullptr;
+  float add = 0;  ///< the model's numbers are the file's plus this
+};
+
+/// How a family's models lie in GGUF files: a part of its one file.
+struct GgufForm {
+  std::string architecture;  ///< general.architecture
+  /// Where families share an architecture: whether a file holds this one. Null: those that no other asks for.
+  bool (*is)(const GgufFile& file) = nullptr;
+  void (*read)(const GgufFile& file, ModelConfig& config);           ///< what read_gguf_sizes() has not read
+  void (*write)(const ModelConfig& config, GgufMetadata& metadata);  ///< all keys that begin with the architecture
+  std::vector<GgufName> names;  ///< of two that a file has for one name of the model, the later counts
+};
+
+/// The family of the model in a file. Throws Error naming the architecture and those there are.
+const Family& family_of_gguf(const GgufFile& file);
+
+/// The keys of nearly all families, "llama.block_count" and so on. Throws Error for sizes that are missing, and for
+/// what they ask for that no family here can do. write_gguf_sizes() writes them.
+void read_gguf_sizes(const GgufFile& file, ModelConfig& config);
+enum class GgufNorm { rms, layer };  ///< whose epsilon is written
+void write_gguf_sizes(const ModelConfig& config, const std::string& architecture, GgufNorm norm,
+                      GgufMetadata& metadata);
+
+/// The tensors of a decoder of LLaMA's form, rows as they are: for families with names like its own.
+std::vector<GgufName> llama_gguf_names();
+/// For queries and keys of files whose rotary positions turn neighbours, where the model's turn the two halves of a
+/// head (llama.cpp's "llama" architecture).
+int64_t row_of_rotary_pairs(const ModelConfig& config, int64_t row);
+
+/// The name that `pattern` (with up to one *) gives in the place of what `name` is in `other`; empty where `name` is
+/// not of that form. A .weight or .bias at the end stays.
+std::string renamed(const std::string& name, const std::string& other, const std::string& pattern);
+
+}  // namespace lathe

@@ -1,0 +1,109 @@
+#include "lathe/files/gguf_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lathe/base/gguf_writer.h"
+#include "lathe/files/model_config.h"
+#include "lathe/files/tensor_files.h"
+#include "tests/files/files_support.h"
+#include "tests/support/error_of.h"
+
+namespace lathe {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+GgufTensorSource zeros(const std::string& name, std::vector<int64_t> shape) {
+  GgufTensorSource source{name, GgmlType::f32, std::move(shape), nullptr};
+  source.fill = [bytes = source.bytes()](const std::function<void(Bytes)>& write) {
+    write(bytes_of(std::string(size_t(bytes), '\0')));
+  };
+  return source;
+}
+
+/// A file of a small llama, which tests change.
+class GgufConfig : public test::FolderTest {
+ protected:
+  GgufConfig() {
+    metadata.set_string("general.architecture", "llama");
+    for (auto [key, value] : {std::pair{"block_count", 1},
+                              {"context_length", 64},
+                              {"embedding_length", 8},
+                              {"feed_forward_length", 16},
+                              {"attention.head_count", 4},
+                              {"attention.head_count_kv", 2}})
+      metadata.set_u32(std::string("llama.") + key, value);
+    metadata.set_f32("llama.attention.layer_norm_rms_epsilon", 1e-6);
+    metadata.set_f32("llama.rope.freq_base", 500);
+    metadata.set_u32("tokenizer.ggml.eos_token_id", 3);
+    tensors.push_back(zeros("token_embd.weight", {10, 8}));
+  }
+  std::string file() const {
+    write_gguf(path("m.gguf"), metadata, tensors);
+    return path("m.gguf");
+  }
+  std::string problem() const {
+    return error_of([&] { TensorFiles{file()}; });
+  }
+
+  GgufMetadata metadata;
+  std::vector<GgufTensorSource> tensors;
+};
+
+TEST_F(GgufConfig, IsReadFromMetadataAndTensors) {
+  ModelConfig config = read_model_config(file());
+  EXPECT_EQ(config.model_type, "llama");
+  EXPECT_EQ(config.vocab_size, 10);
+  EXPECT_EQ(config.num_key_value_heads, 2);
+  EXPECT_EQ(config.head_dim, 2);
+  EXPECT_EQ(config.rope_theta, 500);
+  EXPECT_NEAR(config.norm_eps, 1e-6, 1e-12);
+  EXPECT_TRUE(config.tie_word_embeddings);
+  EXPECT_FALSE(config.attention_bias);
+  EXPECT_EQ(config.eos_token_id, 3);
+  tensors.push_back(zeros("output.weight", {10, 8}));
+  EXPECT_FALSE(read_model_config(file()).tie_word_embeddings);
+}
+
+TEST_F(GgufConfig, IsRefusedForAnArchitectureThatNoFamilyHas) {
+  metadata.set_string("general.architecture", "lama");
+  EXPECT_THAT(problem(),
+              AllOf(HasSubstr("m.gguf: general.architecture \"lama\" is not supported"), HasSubstr("llama")));
+  metadata.erase("general.architecture");
+  EXPECT_THAT(problem(), HasSubstr("general.architecture is missing"));
+}
+
+TEST_F(GgufConfig,
+       IsRefusedWithImpossibleSizes) {  // llama.cpp #25821, #26051: block_count above 512 wrote past an array
+  metadata.set_u32("llama.block_count", 100'000);
+  EXPECT_THAT(problem(), AllOf(HasSubstr("m.gguf: "), HasSubstr("num_hidden_layers = 100000 is above")));
+  metadata.set_u32("llama.block_count", 1);
+  metadata.set_u32("llama.attention.head_count", 0);
+  EXPECT_THAT(problem(), HasSubstr("num_attention_heads"));
+  metadata.set_u32("llama.attention.head_count", 3);
+  EXPECT_THAT(problem(), HasSubstr("no multiple"));
+  metadata.set_string("llama.embedding_length", "8");
+  EXPECT_THAT(problem(), HasSubstr("llama.embedding_length must be a whole number, here it is a string"));
+  metadata.erase("llama.embedding_length");
+  EXPECT_THAT(problem(), HasSubstr("llama.embedding_length is missing"));
+}
+
+TEST_F(GgufConfig, IsRefusedWithoutATableOfTokens) {
+  tensors = {zeros("token_embd.weight", {80})};
+  EXPECT_THAT(problem(), HasSubstr("no tensor \"token_embd.weight\" of two extents"));
+}
+
+TEST_F(GgufConfig, IsRefusedWithTensorsThatTheFamilyHasNot) {
+  tensors.push_back(zeros("blk.0.attn_q_norm.weight", {2}));
+  EXPECT_THAT(problem(), AllOf(HasSubstr("\"blk.0.attn_q_norm.weight\" has no place"), HasSubstr("llama")));
+}
+
+TEST_F(GgufConfig, IsRefusedForAPartOfAModel) {
+  metadata.set_u32("split.count", 3);
+  EXPECT_THAT(problem(), HasSubstr("one of 3 parts of a model"));
+}
+
+}  // namespace
+}  // namespace lathe
