@@ -55,8 +55,8 @@ void score_and_differentiate(const Chunk& chunk, const Project& head, const Tens
     Recording on(&tape);
     logits = head(rows);
   }
-  cross_entropy(chunk.targets, scale, chunk.options, true, logits, losses);
-  Tensor dlogits = logits.detached();
+  Tensor dlogits = logits.unique() ? logits.detached() : copied(logits);  // the head may keep its logits: a soft cap
+  cross_entropy(chunk.targets, scale, chunk.options, true, dlogits, losses);
   tape.backward(logits, std::move(dlogits));
 }
 
