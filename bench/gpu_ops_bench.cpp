@@ -178,18 +178,20 @@ void norms(const Table& table, const Size& size) {
   Tensor weight = normals({size.columns}, DType::f32), bias = normals({size.columns}, DType::f32);
   Tensor stats = zeros({2, size.rows}), rstd = stats.rows(1, 1), out = Tensor::empty({size.columns});
   int64_t bytes = x[0].bytes();
-  table.row(size.of("rms_norm"), [&](size_t i) { rms_norm_kernel({0, 2 * bytes}, x[i], weight, 1e-5f, y[i], rstd); });
+  table.row(size.of("rms_norm"), [&](size_t i) {
+    rms_norm_kernel({0, 2 * bytes}, x[i], weight, 1e-5f, 0, y[i], rstd);
+  });
   table.row(size.of("layer_norm"), [&](size_t i) {
     layer_norm_kernel({0, 2 * bytes}, x[i], weight, bias, 1e-5f, y[i], stats);
   });
   table.row(size.of("rms_norm backward"), [&](size_t i) {
     Tensor partials = column_partials(size.rows, size.columns);
-    rms_norm_backward_kernel({0, 3 * bytes}, x[i], weight, rstd, y[i], dx[i], partials);
+    rms_norm_backward_kernel({0, 3 * bytes}, x[i], weight, 0, rstd, y[i], dx[i], partials);
     sum_partials(partials, 0, {out, false, true});
   });
   table.row(size.of("rms_norm backward, dx alone"), [&](size_t i) {
     Tensor none;
-    rms_norm_backward_kernel({0, 3 * bytes}, x[i], weight, rstd, y[i], dx[i], none);
+    rms_norm_backward_kernel({0, 3 * bytes}, x[i], weight, 0, rstd, y[i], dx[i], none);
   });
   table.row(size.of("layer_norm backward"), [&](size_t i) {
     Tensor partials = column_partials(size.rows, 2 * size.columns);

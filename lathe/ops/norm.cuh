@@ -10,7 +10,7 @@ template <class T>
 struct NormForward {
   const T* x;
   const float *weight, *bias;
-  float eps;
+  float eps, offset = 0;  ///< offset: added to weights
   T* y;
   float *means, *rstds;
   int64_t rows, columns;
@@ -41,7 +41,7 @@ __device__ void normalize_row(const NormForward<T>& in, int64_t r) {
     load(in.weight + column, w);
     if (in.bias) load(in.bias + column, b);
 #pragma unroll
-    for (int i = 0; i < size; ++i) y[i] = (x[i] - mean) * rstd * w[i] + b[i];
+    for (int i = 0; i < size; ++i) y[i] = (x[i] - mean) * rstd * (w[i] + in.offset) + b[i];
     store(y, in.y + r * in.columns + column);
   });
 }

@@ -19,6 +19,7 @@ struct NormBackward {
   T* dx;
   float *dweight, *dbias;
   int64_t rows, columns, stride;
+  float offset = 0;  ///< added to weights
 };
 
 /// What makes a row's dx of w * dy: dx = rstd * (w * dy - mean of it - n * mean of it times n), n = (x - mean) * rstd.
@@ -38,8 +39,9 @@ __device__ RowGradient row_gradient(const NormBackward<T>& in, int64_t r, const 
     dy.at(p, column, d);
 #pragma unroll
     for (int i = 0; i < size; ++i) {
-      if constexpr (centred) row.plain += w[i] * d[i];
-      row.dot += w[i] * d[i] * row.normal(values[i]);
+      float weighted = (w[i] + in.offset) * d[i];
+      if constexpr (centred) row.plain += weighted;
+      row.dot += weighted * row.normal(values[i]);
     }
   });
   if constexpr (centred) row.plain = Team<whole>::sum(row.plain) / float(in.columns);
@@ -58,7 +60,7 @@ __device__ void row_backward(const NormBackward<T>& in, int64_t r, const Row& x,
 #pragma unroll
     for (int i = 0; i < size; ++i) {
       dweight[i] = d[i] * row.normal(values[i]);
-      dx[i] = row(values[i], w[i] * d[i]);
+      dx[i] = row(values[i], (w[i] + in.offset) * d[i]);
     }
     if (in.dx) store(dx, in.dx + r * in.columns + column);
     add(p, column, dweight, d);

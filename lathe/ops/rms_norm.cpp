@@ -9,18 +9,19 @@
 namespace lathe {
 namespace {
 
-void normalize(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& rstd) {
+void normalize(const Tensor& x, const Tensor& weight, float eps, float offset, Tensor& y, Tensor& rstd) {
   int64_t bytes = x.bytes() + weight.bytes() + y.bytes() + (rstd ? rstd.bytes() : 0);
-  rms_norm_kernel({4 * x.elements(), bytes}, x, weight, eps, y, rstd);
+  rms_norm_kernel({4 * x.elements(), bytes}, x, weight, eps, offset, y, rstd);
 }
 
-Gradients differentiate(const Tensor& x, const Tensor& weight, const Tensor& rstd, bool needs_dx, const Tensor& dy) {
+Gradients differentiate(const Tensor& x, const Tensor& weight, float offset, const Tensor& rstd, bool needs_dx,
+                        const Tensor& dy) {
   Tensor dx = needs_dx ? gradient_over(dy, x) : Tensor(), partials;
   if (weight.needs_gradient()) partials = column_partials(x.shape().rows(), x.shape().columns());
   int64_t written = (dx ? dx.bytes() : 0) + (partials ? partials.bytes() : 0);
   int64_t flops = (dx ? 8 : 0) * x.elements() + (partials ? 3 : 0) * x.elements();
-  rms_norm_backward_kernel({flops, x.bytes() + dy.bytes() + weight.bytes() + rstd.bytes() + written}, x, weight, rstd,
-                           dy, dx, partials);
+  rms_norm_backward_kernel({flops, x.bytes() + dy.bytes() + weight.bytes() + rstd.bytes() + written}, x, weight, offset,
+                           rstd, dy, dx, partials);
   if (!partials) return {dx};
   GradientTarget target = gradient_target(weight);
   sum_partials(partials, 0, target);
@@ -29,27 +30,27 @@ Gradients differentiate(const Tensor& x, const Tensor& weight, const Tensor& rst
 
 }  // namespace
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps) {
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, float weight_offset) {
   require(weight.elements() == x.shape().columns() && weight.dtype() == DType::f32, "rms_norm: weight ",
           name_of(weight.dtype()), ' ', weight.shape(), " does not fit x ", x.shape(), "; it must be f32");
   Tensor y = Tensor::empty_like(x), rstd;
   if (recording({&x, &weight})) rstd = Tensor::empty({x.shape().rows()});
-  normalize(x, weight, eps, y, rstd);
+  normalize(x, weight, eps, weight_offset, y, rstd);
   bool needs_dx = x.needs_gradient();
   record({&y}, {&x, &weight},
-         {[x = x.detached(), weight, rstd, needs_dx](std::span<const Tensor> dy) {
-            return differentiate(x, weight, rstd, needs_dx, dy[0]);
+         {[x = x.detached(), weight, weight_offset, rstd, needs_dx](std::span<const Tensor> dy) {
+            return differentiate(x, weight, weight_offset, rstd, needs_dx, dy[0]);
           },
-          [x = x.detached(), weight, rstd, eps](std::span<Tensor> outputs) {
+          [x = x.detached(), weight, rstd, eps, weight_offset](std::span<Tensor> outputs) {
             Tensor again = rstd;
-            normalize(x, weight, eps, outputs[0], again);
+            normalize(x, weight, eps, weight_offset, outputs[0], again);
           }});
   return y;
 }
 
 namespace {
 
-void rms_norm_plain(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& rstd) {
+void rms_norm_plain(const Tensor& x, const Tensor& weight, float eps, float offset, Tensor& y, Tensor& rstd) {
   visit_floating(x.dtype(), [&]<class T>(Element<T>) {
     const float* w = weight.data<float>();
     float* kept = rstd ? rstd.data<float>() : nullptr;
@@ -62,26 +63,28 @@ void rms_norm_plain(const Tensor& x, const Tensor& weight, float eps, Tensor& y,
       for (int64_t c = 0; c < columns; ++c) squares += double(float(from[c])) * double(float(from[c]));
       float scale = 1 / std::sqrt(float(squares / double(columns)) + eps);
       if (kept) kept[r] = scale;
-      for (int64_t c = 0; c < columns; ++c) to[c] = T(float(from[c]) * scale * w[c]);
+      for (int64_t c = 0; c < columns; ++c) to[c] = T(float(from[c]) * scale * (w[c] + offset));
     }
   });
 }
 
-/// With n = x * rstd: dx = rstd * (w * dy - n * mean(w * dy * n)), dweight = sum over rows of dy * n.
+/// With n = x * rstd and w with its offset: dx = rstd * (w * dy - n * mean(w * dy * n)), dweight = sum over rows of
+/// dy * n.
 template <class T>
-void row_backward(const T* x, const float* w, float rstd, int64_t columns, const T* dy, T* dx, float* dweight) {
+void row_backward(const T* x, const float* w, float offset, float rstd, int64_t columns, const T* dy, T* dx,
+                  float* dweight) {
   double dot = 0;
-  for (int64_t c = 0; c < columns; ++c) dot += double(w[c] * float(dy[c]) * float(x[c]) * rstd);
+  for (int64_t c = 0; c < columns; ++c) dot += double((w[c] + offset) * float(dy[c]) * float(x[c]) * rstd);
   float mean = float(dot / double(columns));
   for (int64_t c = 0; c < columns; ++c) {
     float n = float(x[c]) * rstd, d = float(dy[c]);
     if (dweight) dweight[c] += d * n;
-    if (dx) dx[c] = T(rstd * (w[c] * d - n * mean));
+    if (dx) dx[c] = T(rstd * ((w[c] + offset) * d - n * mean));
   }
 }
 
-void rms_norm_backward_plain(const Tensor& x, const Tensor& weight, const Tensor& rstd, const Tensor& dy, Tensor& dx,
-                             Tensor& partials) {
+void rms_norm_backward_plain(const Tensor& x, const Tensor& weight, float offset, const Tensor& rstd, const Tensor& dy,
+                             Tensor& dx, Tensor& partials) {
   visit_floating(x.dtype(), [&]<class T>(Element<T>) {
     int64_t rows = x.shape().rows(), columns = x.shape().columns(), chunks = row_chunks(rows);
     T* to = dx ? dx.data<T>() : nullptr;
@@ -91,7 +94,7 @@ void rms_norm_backward_plain(const Tensor& x, const Tensor& weight, const Tensor
       float* dweight = sums ? sums + chunk * columns : nullptr;
       if (dweight) std::fill_n(dweight, columns, 0.0f);
       for (int64_t r = rows * chunk / chunks; r < rows * (chunk + 1) / chunks; ++r)
-        row_backward(x.data<T>() + r * columns, weight.data<float>(), rstd.data<float>()[r], columns,
+        row_backward(x.data<T>() + r * columns, weight.data<float>(), offset, rstd.data<float>()[r], columns,
                      dy.data<T>() + r * columns, to ? to + r * columns : nullptr, dweight);
     }
   });

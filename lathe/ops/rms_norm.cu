@@ -7,7 +7,7 @@
 namespace lathe {
 namespace {
 
-void rms_norm_cuda(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& rstd) {
+void rms_norm_cuda(const Tensor& x, const Tensor& weight, float eps, float offset, Tensor& y, Tensor& rstd) {
   int64_t rows = x.shape().rows(), columns = x.shape().columns();
   visit_device(x.dtype(), [&]<class T>(Element<T>) {
     bool fit = packs_fit(kPackOf<T>, columns, {&x, &weight, &y});
@@ -15,6 +15,7 @@ void rms_norm_cuda(const Tensor& x, const Tensor& weight, float eps, Tensor& y, 
                          .weight = on_device<const float>(weight),
                          .bias = nullptr,
                          .eps = eps,
+                         .offset = offset,
                          .y = on_device<T>(y),
                          .means = nullptr,
                          .rstds = on_device<float>(rstd),
@@ -24,8 +25,8 @@ void rms_norm_cuda(const Tensor& x, const Tensor& weight, float eps, Tensor& y, 
   });
 }
 
-void rms_norm_backward_cuda(const Tensor& x, const Tensor& weight, const Tensor& rstd, const Tensor& dy, Tensor& dx,
-                            Tensor& partials) {
+void rms_norm_backward_cuda(const Tensor& x, const Tensor& weight, float offset, const Tensor& rstd, const Tensor& dy,
+                            Tensor& dx, Tensor& partials) {
   int64_t rows = x.shape().rows(), columns = x.shape().columns();
   const Tensor& written = dx ? dx : partials;
   visit_device(x.dtype(), [&]<class T>(Element<T>) {
@@ -39,7 +40,8 @@ void rms_norm_backward_cuda(const Tensor& x, const Tensor& weight, const Tensor&
                        .dbias = nullptr,
                        .rows = rows,
                        .columns = columns,
-                       .stride = columns};
+                       .stride = columns,
+                       .offset = offset};
     bool fit = packs_fit(kPackOf<T>, columns, {&x, &weight, &dy, &dx, &partials});
     norm_backward_cuda<false, false>(in, fit, unsigned(row_chunks(written.device(), rows)), stream_of(written),
                                      "rms_norm_backward");

@@ -17,6 +17,11 @@ TEST(RmsNorm, KeepsThePromisesOfAnOp) {
 
 TEST(RmsNorm, KeepsThemInParallel) { check_op("rms_norm", {{{300, 130}}, f32_input({130})}, rms, kParallel); }
 
+TEST(RmsNorm, KeepsThemWithWeightsAroundZero) {
+  auto op = [](std::span<const Tensor> x) { return rms_norm(x[0], x[1], 1e-5f, 1); };
+  check_op("rms_norm", {{{5, 37}}, f32_input({37})}, op);
+}
+
 TEST(RmsNorm, DividesByTheRootMeanSquare) {
   Runtime runtime({}, 1 << 20);
   Tensor y = rms_norm(tensor_of({1, 2}, {3, 4}), tensor_of({2}, {1, 2}), 0);
