@@ -63,7 +63,8 @@ class PerplexityMeter::Scorer : public Pass {
   const Tensor& positions() const override { return positions_; }
   Tensor attend(int, const Tensor& qkv, const AttentionSpec& spec) override {
     if (spec.rotary.dims == 0) return attention(qkv, sequences_, spec);
-    return attention(rotary(qkv, positions_, spec.heads + spec.kv_heads, spec.rotary), sequences_, spec);
+    RotarySpec turns = for_length(spec.rotary, sequences_.longest);
+    return attention(rotary(qkv, positions_, spec.heads + spec.kv_heads, turns), sequences_, spec);
   }
   Tensor rows(const Tensor& hidden) const override { return gather_rows(hidden, rows_); }
   Tensor finish(const Tensor& hidden, const Project& head) override {

@@ -39,7 +39,9 @@ void StepInputs::load(std::span<const Feed> feeds, KvCache& cache) {
 }
 
 Tensor CachedPass::attend(int layer, const Tensor& qkv, const AttentionSpec& spec) {
-  Tensor rotated = spec.rotary.dims ? rotary(qkv, inputs_.positions, spec.heads + spec.kv_heads, spec.rotary) : qkv;
+  Tensor rotated = qkv;
+  if (spec.rotary.dims)
+    rotated = rotary(qkv, inputs_.positions, spec.heads + spec.kv_heads, for_length(spec.rotary, cache_.capacity()));
   Tensor& cache = cache_.layer(layer);
   Tensor q = cache_write(rotated, inputs_.slots, spec.heads, cache);
   return attention_cached(q, cache, inputs_.offsets, {inputs_.starts, inputs_.lengths, cache_.capacity()}, spec);

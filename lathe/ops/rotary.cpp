@@ -33,6 +33,26 @@ double yarn(const RotarySpec& spec, double frequency, int64_t pair) {  // Peng e
   return frequency / spec.factor * ramp + frequency * (1 - ramp);
 }
 
+/// Ding et al. 2024, as transformers has it.
+double longrope(const RotarySpec& spec, double frequency, int64_t pair) {
+  bool is_long = spec.longest > spec.original_max_position_embeddings;
+  const std::vector<double>& factors = is_long ? spec.long_factor : spec.short_factor;
+  require(int64_t(factors.size()) == spec.dims / 2, "rotary: longrope has ", factors.size(),
+          is_long ? " long factors" : " short factors", " for ", spec.dims / 2, " pairs");
+  return frequency / factors[size_t(pair)];
+}
+
+/// The base that grows with the length (by u/emozilla, 2023).
+double dynamic_theta(const RotarySpec& spec) {
+  double original = double(spec.original_max_position_embeddings), length = std::max(original, double(spec.longest));
+  double stretched = spec.factor * length / original - (spec.factor - 1);
+  return double(spec.theta) * std::pow(stretched, double(spec.dims) / double(spec.dims - 2));
+}
+
+double frequency_of(const RotarySpec& spec, double theta, int64_t pair) {
+  return spec.dims ? std::pow(theta, -2.0 * double(pair) / double(spec.dims)) : 0;
+}
+
 void check(const Tensor& qkv, const Tensor& positions, int64_t rotated_heads, const RotarySpec& spec) {
   require(qkv.shape().rank() == 3, "rotary: x ", qkv.shape(), " is not [tokens, heads, head_dim]");
   require(qkv.dtype() == DType::f32 || qkv.dtype() == DType::bf16, "rotary: x is ", name_of(qkv.dtype()),
@@ -107,18 +127,29 @@ const bool provided = rotary_kernel.provide(Isa::plain, rotary_plain);
 }  // namespace
 
 double rotary_frequency(const RotarySpec& spec, int64_t pair) {
-  double frequency = spec.dims ? std::pow(double(spec.theta), -2.0 * double(pair) / double(spec.dims)) : 0;
+  double frequency = frequency_of(spec, spec.theta, pair);
   if (spec.scaling.empty() || spec.scaling == "default") return frequency;
   if (spec.scaling == "linear") return frequency / spec.factor;
+  if (spec.scaling == "dynamic") return frequency_of(spec, dynamic_theta(spec), pair);
   if (spec.scaling == "llama3") return llama3(spec, frequency);
   if (spec.scaling == "yarn") return yarn(spec, frequency, pair);
-  throw Error(text("rotary: unknown scaling '", spec.scaling, "'; known are default, linear, llama3, yarn"));
+  if (spec.scaling == "longrope") return longrope(spec, frequency, pair);
+  throw Error(
+      text("rotary: unknown scaling '", spec.scaling, "'; known are default, linear, dynamic, llama3, yarn, longrope"));
 }
 
 double rotary_magnitude(const RotarySpec& spec) {
-  if (spec.scaling != "yarn") return 1;
+  if (spec.scaling != "yarn" && spec.scaling != "longrope") return 1;
   if (spec.attention_factor > 0) return spec.attention_factor;
-  return spec.factor > 1 ? 0.1 * std::log(spec.factor) + 1 : 1;
+  if (spec.factor <= 1) return 1;
+  if (spec.scaling == "yarn") return 0.1 * std::log(spec.factor) + 1;
+  return std::sqrt(1 + std::log(spec.factor) / std::log(double(spec.original_max_position_embeddings)));
+}
+
+RotarySpec for_length(const RotarySpec& spec, int64_t longest) {
+  RotarySpec fitted = spec;
+  fitted.longest = longest;
+  return fitted;
 }
 
 Tensor rotary(const Tensor& qkv, const Tensor& positions, int64_t rotated_heads, const RotarySpec& spec) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "lathe/tensor/kernel.h"
 
@@ -12,13 +13,20 @@ struct RotarySpec {
   int64_t dims = 0;          ///< how many leading values of a head are rotated, even; 0: none
   float theta = 10000;       ///< longest wavelength / 2 pi
   bool interleaved = false;  ///< pairs (2i, 2i + 1) as in GPT-J; otherwise (i, i + dims / 2)
-  std::string scaling;       ///< "" or "default", "linear", "llama3", "yarn"
+  std::string scaling;       ///< "" or "default", "linear", "dynamic", "llama3", "yarn", "longrope"
   double factor = 1;
   double low_freq_factor = 1, high_freq_factor = 4;  ///< llama3
   double beta_fast = 32, beta_slow = 1;              ///< yarn
-  double attention_factor = 0;                       ///< yarn; 0: 0.1 ln(factor) + 1
-  int64_t original_max_position_embeddings = 8192;   ///< llama3, yarn
+  double attention_factor =
+      0;  ///< yarn; 0: 0.1 ln(factor) + 1. longrope; 0: sqrt(1 + ln(factor) / ln(original length))
+  int64_t original_max_position_embeddings = 8192;  ///< all but linear
+  std::vector<double> short_factor, long_factor;    ///< longrope: what each pair's frequency is divided by
+  int64_t longest = 0;  ///< dynamic, longrope: the sequences reach so far (see for_length())
 };
+
+/// `spec` for sequences of up to `longest` tokens: "dynamic" and "longrope" turn all of them, from the first token on,
+/// as the longest needs it.
+RotarySpec for_length(const RotarySpec& spec, int64_t longest);
 
 /// x's first `rotated_heads` heads of each token rotated (or rotated back) into out, which may be x; the other heads
 /// are copied. `table` is workspace: f32 [tokens + 2, dims]; empty on a GPU, which recomputes cosines and sines.
@@ -34,7 +42,7 @@ Tensor rotary(const Tensor& qkv, const Tensor& positions, int64_t rotated_heads,
 
 /// Angle by which pair `pair` turns from one position to the next, in radians.
 double rotary_frequency(const RotarySpec& spec, int64_t pair);
-/// What cosine and sine are multiplied by: 1 except for yarn.
+/// What cosine and sine are multiplied by: 1 except for yarn and longrope.
 double rotary_magnitude(const RotarySpec& spec);
 
 }  // namespace lathe

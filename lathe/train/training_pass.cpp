@@ -41,7 +41,8 @@ TrainingPass::TrainingPass(const DeviceBatch& batch, const Tensor& scale, Random
 
 Tensor TrainingPass::attend(int, const Tensor& qkv, const AttentionSpec& spec) {
   if (spec.rotary.dims == 0) return attention(qkv, batch_.sequences, spec);
-  return attention(rotary(qkv, batch_.positions, spec.heads + spec.kv_heads, spec.rotary), batch_.sequences, spec);
+  RotarySpec turns = for_length(spec.rotary, batch_.sequences.longest);
+  return attention(rotary(qkv, batch_.positions, spec.heads + spec.kv_heads, turns), batch_.sequences, spec);
 }
 
 Tensor TrainingPass::finish(const Tensor& hidden, const Project& head) {

@@ -52,6 +52,20 @@ TEST(Rotary, ScalesFrequenciesAsNamed) {
   EXPECT_DOUBLE_EQ(rotary_magnitude(yarn), 0.1 * std::log(4.0) + 1);
 }
 
+TEST(Rotary, DividesByFactorsAndGrowsWithTheLongestText) {
+  RotarySpec plain{.dims = 4}, longrope = plain, dynamic = plain;
+  longrope.scaling = "longrope", dynamic.scaling = "dynamic";
+  longrope.original_max_position_embeddings = dynamic.original_max_position_embeddings = 8;
+  longrope.factor = dynamic.factor = 4;
+  longrope.short_factor = {1, 2}, longrope.long_factor = {3, 5};
+  EXPECT_DOUBLE_EQ(rotary_frequency(for_length(longrope, 8), 1), rotary_frequency(plain, 1) / 2);
+  EXPECT_DOUBLE_EQ(rotary_frequency(for_length(longrope, 9), 1), rotary_frequency(plain, 1) / 5);
+  EXPECT_DOUBLE_EQ(rotary_magnitude(longrope), std::sqrt(1 + std::log(4.0) / std::log(8.0)));
+  EXPECT_DOUBLE_EQ(rotary_frequency(for_length(dynamic, 8), 1), rotary_frequency(plain, 1));
+  EXPECT_NEAR(rotary_frequency(for_length(dynamic, 16), 1), rotary_frequency(plain, 1) / 5,
+              1e-12);  // 4 * 2 - 3, squared
+}
+
 TEST(Rotary, RejectsWhatDoesNotFit) {
   Runtime runtime({}, 1 << 20);
   Tensor x = tensor_of({1, 1, 4}, {1, 2, 3, 4}), positions = make_inputs({ids_input({5})}, DType::f32)[0];

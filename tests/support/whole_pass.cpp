@@ -26,11 +26,15 @@ WholePass::WholePass(const std::vector<int32_t>& tokens, std::vector<int32_t> of
   std::vector<int32_t> positions(tokens.size());
   for (size_t s = 0; s + 1 < host_offsets_.size(); ++s)
     std::iota(positions.begin() + host_offsets_[s], positions.begin() + host_offsets_[s + 1], 0);
+  for (size_t s = 0; s + 1 < host_offsets_.size(); ++s)
+    longest_ = std::max<int64_t>(longest_, host_offsets_[s + 1] - host_offsets_[s]);
   positions_ = tensor_of(positions);
 }
 
 Tensor WholePass::attend(int, const Tensor& qkv, const AttentionSpec& spec) {
-  Tensor rotated = spec.rotary.dims ? rotary(qkv, positions_, spec.heads + spec.kv_heads, spec.rotary) : qkv;
+  Tensor rotated = qkv;
+  if (spec.rotary.dims)
+    rotated = rotary(qkv, positions_, spec.heads + spec.kv_heads, for_length(spec.rotary, longest_));
   return attention(rotated, offsets_, tokens_.elements(), spec);
 }
 

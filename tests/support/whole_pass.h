@@ -22,6 +22,7 @@ class WholePass : public Pass {
  private:
   Tensor tokens_, positions_, offsets_;
   std::vector<int32_t> host_offsets_;
+  int64_t longest_ = 0;
 };
 
 /// An i32 tensor of these values; without them on a meta device.
