@@ -66,6 +66,17 @@ Tensor summed_output(Tensor x, Communicator& ranks) {
   return y;
 }
 
+/// One slice for each unit of this rank's part of `section`, whose units lie among others.
+void put_interleaved(const LinearOptions& o, const Section& section, const std::string& name, int64_t whole,
+                     bool vector, std::vector<Slice>& slices) {
+  bool divided = o.ranks && o.split == Split::out;
+  int64_t units = section.out / section.unit / (divided ? o.ranks->size() : 1);
+  int64_t first_unit = divided ? o.ranks->rank() * units : 0;
+  for (int64_t unit = first_unit; unit < first_unit + units; ++unit)
+    slices.push_back({name, whole, vector ? 1 : o.in, section.first + unit * section.stride, section.unit, 0,
+                      vector ? 1 : o.in, o.transposed && !vector, vector});
+}
+
 /// One slice for each run of equally named sections, with this rank's rows and columns of them.
 std::vector<Slice> slices_of(const LinearOptions& o, const char* suffix, bool vector) {
   int64_t ranks = o.ranks ? o.ranks->size() : 1, rank = o.ranks ? o.ranks->rank() : 0;
@@ -78,6 +89,10 @@ std::vector<Slice> slices_of(const LinearOptions& o, const char* suffix, bool ve
       if (o.sections[j].name != o.sections[i].name) continue;
       whole += o.sections[j].out;
       if (j < i) before += o.sections[j].out;
+    }
+    if (o.sections[i].stride > 0) {
+      put_interleaved(o, o.sections[i], name, whole, vector, slices);
+      continue;
     }
     int64_t rows = o.sections[i].out, columns = vector ? 1 : o.in, first_column = 0, first = before;
     if (o.split == Split::out) {

@@ -15,7 +15,9 @@ namespace lathe {
 struct Section {
   std::string name;
   int64_t out = 0;
-  int64_t unit = 1;  ///< rows that a split keeps together: a head, a group
+  int64_t unit = 1;    ///< rows that a split keeps together: a head, a group
+  int64_t stride = 0;  ///< > 0: files have unit u at row first + u * stride, among the units of other sections
+  int64_t first = 0;
 };
 
 /// Which extent of a weight is divided over tensor-parallel ranks (Shoeybi et al. 2019). `out`: each rank computes its
