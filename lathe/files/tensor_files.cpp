@@ -124,7 +124,8 @@ void TensorFiles::add_safetensors(const std::string& path) {
 void TensorFiles::add_gguf() {
   gguf_ = std::make_unique<GgufFile>(path_);
   const ModelConfig config = gguf_model_config(*gguf_);
-  std::set<std::string_view> known;
+  const std::vector<std::string>& of_config = family_named(config.model_type).gguf->of_config;
+  std::set<std::string_view> known(of_config.begin(), of_config.end());
   for (const GgufName& name : family_named(config.model_type).gguf->names)
     for (const GgufTensor& entry : gguf_->tensors()) {
       std::string ours = renamed(entry.name, name.file, name.model);
@@ -151,11 +152,12 @@ const FileTensor* TensorFiles::find(const std::string& name, const std::string& 
 
 void TensorFiles::require_all_used(const Inventory& inventory) const {
   if (!gguf_) return;
-  std::set<std::string_view> used;
+  std::set<std::string_view> used;  // in the file, where a tensor may have several names of ours
   for (const Stored* stored : inventory.stored)
-    for (const Slice& slice : stored->slices) used.insert(slice.name);
+    for (const Slice& slice : stored->slices)
+      if (auto found = tensors_.find(slice.name); found != tensors_.end()) used.insert(found->second.name);
   for (const std::string& name : names_)
-    require(used.contains(name), path_, ": tensor \"", tensors_.at(name).name,
+    require(used.contains(tensors_.at(name).name), path_, ": tensor \"", tensors_.at(name).name,
             "\" has no place in the model that the metadata describe");
 }
 

@@ -2,8 +2,20 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace lathe {
+
+/// How rotary positions are stretched beyond the length that a model was first trained for: `rope_scaling`.
+struct RopeScaling {
+  std::string rope_type;  ///< "": not at all; "linear", "dynamic", "llama3", "yarn", "longrope"
+  double factor = 1;
+  int64_t original_max_position_embeddings = 0;      ///< 0: max_position_embeddings
+  double low_freq_factor = 1, high_freq_factor = 4;  ///< llama3
+  double beta_fast = 32, beta_slow = 1;              ///< yarn
+  double attention_factor = 0;                       ///< yarn, longrope; 0: as factor says
+  std::vector<double> short_factor, long_factor;     ///< longrope
+};
 
 /// What defines a model's shapes and arithmetic, in one vocabulary for all families: Hugging Face's, as LLaMA spells
 /// it. Zeros mean "as the family has it": see complete().
@@ -26,6 +38,24 @@ struct ModelConfig {
   double initializer_range = 0.02;
   double embd_pdrop = 0, resid_pdrop = 0;
   int64_t bos_token_id = -1, eos_token_id = -1;
+
+  double partial_rotary_factor = 0;  ///< share of a head that positions turn
+  double rope_local_base_freq = 0;   ///< Gemma 3: rope_theta of layers with a window
+  RopeScaling rope_scaling;
+  int64_t sliding_window = 0;  ///< tokens that a query sees, itself included; 0: all
+  std::vector<std::string>
+      layer_types;                   ///< "full_attention" or "sliding_attention" each; empty: as sliding_window says
+  double query_pre_attn_scalar = 0;  ///< scores are divided by its root
+  double attn_logit_softcapping = 0, final_logit_softcapping = 0;
+  bool use_parallel_residual = false;   ///< attention and MLP read the same hidden rows
+  int64_t num_ln_in_parallel_attn = 0;  ///< Falcon: norms before those two
+  bool alibi = false;                   ///< Falcon: biases by distance instead of rotary positions
+  bool do_layer_norm_before = true;     ///< OPT: norms before the parts rather than behind
+  int64_t word_embed_proj_dim = 0;      ///< OPT: width of the table of tokens
+  int64_t num_local_experts = 0, num_experts_per_tok = 0;
 };
+
+/// The window of `layer`: 0 where it sees everything.
+int64_t window_of(const ModelConfig& config, int64_t layer);
 
 }  // namespace lathe

@@ -32,6 +32,18 @@ void check_sizes(const ModelConfig& c, int64_t least) {
           kMostLayers);
 }
 
+void check_layer_types(const ModelConfig& c) {
+  require(c.layer_types.empty() || int64_t(c.layer_types.size()) == c.num_hidden_layers, c.model_type,
+          ": layer_types names ", c.layer_types.size(), " layers of ", c.num_hidden_layers);
+  for (const std::string& type : c.layer_types) {
+    require(type == "full_attention" || type == "sliding_attention", c.model_type, ": layer_types has \"", type,
+            "\"; full_attention and sliding_attention are known");
+    require(type == "full_attention" || c.sliding_window > 0, c.model_type,
+            ": layer_types has sliding_attention, but sliding_window is ", c.sliding_window);
+  }
+  require(c.sliding_window >= 0, c.model_type, ": sliding_window ", c.sliding_window, " must not be negative");
+}
+
 }  // namespace
 
 bool provide_family(const Family& family) {
@@ -61,8 +73,11 @@ ModelConfig completed(ModelConfig c) {
             " is no multiple of num_attention_heads ", c.num_attention_heads, "; set head_dim");
     c.head_dim = c.hidden_size / c.num_attention_heads;
   }
+  if (!c.rope_scaling.rope_type.empty() && c.rope_scaling.original_max_position_embeddings == 0)
+    c.rope_scaling.original_max_position_embeddings = c.max_position_embeddings;
   family.complete(c);
   check_sizes(c, 1);
+  check_layer_types(c);
   require(c.num_attention_heads % c.num_key_value_heads == 0, c.model_type, ": num_attention_heads ",
           c.num_attention_heads, " is no multiple of num_key_value_heads ", c.num_key_value_heads);
   return c;

@@ -1,6 +1,8 @@
 #include "lathe/models/gguf_form.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
 #include "lathe/base/error.h"
 #include "lathe/base/nearest.h"
@@ -55,6 +57,24 @@ const Family& family_of_gguf(const GgufFile& file) {
   return *found;
 }
 
+namespace {
+
+void read_scaling(const GgufFile& file, const std::string& of, ModelConfig& c) {
+  const GgufFields& fields = file.fields();
+  std::string type = fields.string(of + "type", fields.has(of + "factor") ? "linear" : "none");
+  bool none = type == "none" || type == "longrope";  // of which tensors say the rest
+  require(none || type == "linear" || type == "yarn", file.path(), ": ", of, "type \"", type, "\" is not supported");
+  int64_t original = fields.integer(of + "original_context_length", c.max_position_embeddings);
+  c.rope_scaling.original_max_position_embeddings = original;
+  c.rope_scaling.factor = fields.number(of + "factor", 1);
+  if (!none) c.rope_scaling.rope_type = type;
+  double share = fields.number(of + "attn_factor", 1);
+  if (type == "yarn" && share != 1)
+    c.rope_scaling.attention_factor = (1 + 0.1 * std::log(c.rope_scaling.factor)) * share;
+}
+
+}  // namespace
+
 void read_gguf_sizes(const GgufFile& file, ModelConfig& c) {
   const GgufFields& fields = file.fields();
   const std::string of = fields.string("general.architecture") + ".";
@@ -71,8 +91,7 @@ void read_gguf_sizes(const GgufFile& file, ModelConfig& c) {
   c.norm_eps = fields.number(of + "attention.layer_norm_rms_epsilon",
                              fields.number(of + "attention.layer_norm_epsilon", c.norm_eps));
   c.rope_theta = fields.number(of + "rope.freq_base", c.rope_theta);
-  std::string scaling = fields.string(of + "rope.scaling.type", "none");
-  require(scaling == "none", file.path(), ": ", of, "rope.scaling.type \"", scaling, "\" is not supported");
+  read_scaling(file, of + "rope.scaling.", c);
 }
 
 void write_gguf_sizes(const ModelConfig& c, const std::string& architecture, GgufNorm norm, GgufMetadata& metadata) {
@@ -85,6 +104,15 @@ void write_gguf_sizes(const ModelConfig& c, const std::string& architecture, Ggu
   metadata.set_u32(of + "attention.head_count_kv", c.num_key_value_heads);
   metadata.set_f32(of + (norm == GgufNorm::rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
                    c.norm_eps);
+}
+
+std::vector<double> gguf_numbers(const GgufFile& file, const std::string& name) {
+  const GgufTensor* tensor = file.find(name);
+  require(tensor && tensor->type == GgmlType::f32 && tensor->shape.size() == 1, file.path(), ": tensor \"", name,
+          "\" is not there, or not f32 of one extent");
+  std::vector<float> numbers(size_t(tensor->elements()));
+  std::memcpy(numbers.data(), file.bytes(*tensor).data(), numbers.size() * sizeof(float));
+  return {numbers.begin(), numbers.end()};
 }
 
 std::vector<GgufName> llama_gguf_names() {

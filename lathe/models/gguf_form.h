@@ -28,7 +28,8 @@ struct GgufForm {
   bool (*is)(const GgufFile& file) = nullptr;
   void (*read)(const GgufFile& file, ModelConfig& config);           ///< what read_gguf_sizes() has not read
   void (*write)(const ModelConfig& config, GgufMetadata& metadata);  ///< all keys that begin with the architecture
-  std::vector<GgufName> names;  ///< of two that a file has for one name of the model, the later counts
+  std::vector<GgufName> names;              ///< of two that a file has for one name of the model, the later counts
+  std::vector<std::string> of_config = {};  ///< tensors that read() takes, which the model has not
 };
 
 /// The family of the model in a file. Throws Error naming the architecture and those there are.
@@ -40,6 +41,9 @@ void read_gguf_sizes(const GgufFile& file, ModelConfig& config);
 enum class GgufNorm { rms, layer };  ///< whose epsilon is written
 void write_gguf_sizes(const ModelConfig& config, const std::string& architecture, GgufNorm norm,
                       GgufMetadata& metadata);
+
+/// The f32 numbers of a tensor that a config needs. Throws Error for one of another type.
+std::vector<double> gguf_numbers(const GgufFile& file, const std::string& tensor);
 
 /// The tensors of a decoder of LLaMA's form, rows as they are: for families with names like its own.
 std::vector<GgufName> llama_gguf_names();

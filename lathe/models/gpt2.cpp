@@ -3,31 +3,12 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/models/family.h"
-#include "lathe/models/parts.h"
-#include "lathe/ops/activation.h"
+#include "lathe/models/layers.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/embedding.h"
-#include "lathe/ops/layer_norm.h"
 
 namespace lathe {
 namespace {
-
-class Norm : public Module {
- public:
-  Norm(const std::string& name, const ModelConfig& c)
-      : weight_({c.hidden_size}, {whole_vector(name + ".weight", c.hidden_size)}, Init::ones(), true),
-        bias_({c.hidden_size}, {whole_vector(name + ".bias", c.hidden_size)}, Init::zeros(), true),
-        eps_(float(c.norm_eps)) {}
-  Tensor operator()(const Tensor& x) const { return layer_norm(x, weight_.value, bias_.value, eps_); }
-  void list(Inventory& inventory) override {
-    inventory.add(weight_);
-    inventory.add(bias_);
-  }
-
- private:
-  Parameter weight_, bias_;
-  float eps_;
-};
 
 class Embedding : public Block {
  public:
@@ -52,94 +33,40 @@ class Embedding : public Block {
   Parameter positions_;
 };
 
-class Layer : public Block {
- public:
-  Layer(const ModelConfig& c, int layer, Mesh& mesh)
-      : name_(text("transformer.h.", layer)),
-        layer_(layer),
-        dropout_(float(c.resid_pdrop)),
-        activation_(activation_named(c.hidden_act)),
-        ln_1_(name_ + ".ln_1", c),
-        ln_2_(name_ + ".ln_2", c),
-        c_attn_(
-            linear(c, ".attn.c_attn", c.hidden_size, {c.hidden_size, c.hidden_size, c.hidden_size}, Split::out, mesh)),
-        c_proj_(linear(c, ".attn.c_proj", c.hidden_size, {c.hidden_size}, Split::in, mesh)),
-        c_fc_(linear(c, ".mlp.c_fc", c.hidden_size, {c.intermediate_size}, Split::out, mesh)),
-        mlp_c_proj_(linear(c, ".mlp.c_proj", c.intermediate_size, {c.hidden_size}, Split::in, mesh)) {
-    spec_.head_dim = c.head_dim;
-    spec_.heads = spec_.kv_heads = c.num_attention_heads / mesh.tensor.size();
-    spec_.scale = 1 / std::sqrt(float(c.head_dim));
-  }
+/// Projections that end in the residual start smaller, by the root of how many there are (section 2.3 of the paper).
+LinearOptions linear(const ModelConfig& c, int64_t in, std::vector<Section> sections, Split split, Mesh& mesh) {
+  LinearOptions options = projection(c, in, std::move(sections), true, split, mesh);
+  options.transposed = true;
+  if (split == Split::in)
+    options.init = Init::normal(float(c.initializer_range) / std::sqrt(2 * float(c.num_hidden_layers)));
+  return options;
+}
 
-  Tensor forward(const Tensor& hidden, Pass& pass) override {
-    Tensor qkv = c_attn_(ln_1_(hidden), pass);
-    qkv = reshape(qkv, {qkv.shape()[0], 3 * spec_.heads, spec_.head_dim});
-    Tensor attended = pass.attend(layer_, qkv, spec_);
-    qkv = Tensor();
-    Tensor h = add_to_residual(c_proj_, attended, hidden, dropout_, pass, layer_, 0);
-    return add_to_residual(mlp_c_proj_, activate(c_fc_(ln_2_(h), pass), activation_), h, dropout_, pass, layer_, 1);
-  }
-
-  void list(Inventory& inventory) override {
-    ln_1_.list(inventory);
-    c_attn_.list(inventory);
-    c_proj_.list(inventory);
-    ln_2_.list(inventory);
-    c_fc_.list(inventory);
-    mlp_c_proj_.list(inventory);
-  }
-
- private:
-  std::string name_;
-  int layer_;
-  float dropout_;
-  Activation activation_;
-  Norm ln_1_, ln_2_;
-  Linear c_attn_, c_proj_, c_fc_, mlp_c_proj_;
-  AttentionSpec spec_;
-
-  /// Projections that end in the residual start smaller, by the root of how many there are (section 2.3 of the paper).
-  Linear linear(const ModelConfig& c, const char* part, int64_t in, const std::vector<int64_t>& outs, Split split,
-                Mesh& mesh) {
-    float scale = split == Split::in ? 1 / std::sqrt(2 * float(c.num_hidden_layers)) : 1;
-    LinearOptions options{.in = in,
-                          .sections = {},
-                          .bias = true,
-                          .transposed = true,
-                          .init = Init::normal(float(c.initializer_range) * scale),
-                          .split = split,
-                          .ranks = &mesh.tensor};
-    for (int64_t out : outs) options.sections.push_back({name_ + part, out, outs.size() == 3 ? c.head_dim : 1});
-    return Linear(options);
-  }
-};
-
-class Head : public Block {
- public:
-  Head(const ModelConfig& c, TokenTable& table) : table_(table), ln_f_("transformer.ln_f", c) {}
-  Tensor forward(const Tensor& hidden, Pass& pass) override {
-    return pass.finish(hidden, [this](const Tensor& rows) { return table_.weight->multiply(ln_f_(rows), {}); });
-  }
-  void list(Inventory& inventory) override {
-    ln_f_.list(inventory);
-    table_.list(inventory);
-  }
-
- private:
-  TokenTable& table_;
-  Norm ln_f_;
-};
+std::unique_ptr<Block> layer(const ModelConfig& c, int number, Mesh& mesh) {
+  const std::string name = text("transformer.h.", number), c_attn = name + ".attn.c_attn";
+  return std::make_unique<SequentialLayer>(LayerParts{
+      .layer = number,
+      .attention_norm = std::make_unique<LayerNorm>(name + ".ln_1", c.hidden_size, c.norm_eps),
+      .attention = std::make_unique<SelfAttention>(AttentionOptions{
+          .layer = number,
+          .spec = attention_spec(c, number, mesh),
+          .qkv = linear(c, c.hidden_size, query_key_value(c, c_attn, c_attn, c_attn), Split::out, mesh),
+          .o = linear(c, c.hidden_size, {{name + ".attn.c_proj", c.hidden_size}}, Split::in, mesh)}),
+      .mlp_norm = std::make_unique<LayerNorm>(name + ".ln_2", c.hidden_size, c.norm_eps),
+      .mlp = std::make_unique<PlainMlp>(
+          c.hidden_act, linear(c, c.hidden_size, {{name + ".mlp.c_fc", c.intermediate_size}}, Split::out, mesh),
+          linear(c, c.intermediate_size, {{name + ".mlp.c_proj", c.hidden_size}}, Split::in, mesh)),
+      .dropout = float(c.resid_pdrop)});
+}
 
 std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
-  auto model = std::make_unique<Model>();
   auto table = std::make_unique<TokenTable>("transformer.wte.weight", c.vocab_size, c.hidden_size,
                                             Init::normal(float(c.initializer_range)));
-  model->blocks.push_back(std::make_unique<Embedding>(c, *table));
-  for (int layer = 0; layer < c.num_hidden_layers; ++layer)
-    model->blocks.push_back(std::make_unique<Layer>(c, layer, mesh));
-  model->blocks.push_back(std::make_unique<Head>(c, *table));
-  model->shared.push_back(std::move(table));
-  return model;
+  TokenTable& tokens = *table;
+  auto norm = std::make_unique<LayerNorm>("transformer.ln_f", c.hidden_size, c.norm_eps);
+  return make_decoder(
+      c, std::move(table), std::make_unique<Embedding>(c, tokens), [&](int number) { return layer(c, number, mesh); },
+      std::make_unique<LanguageHead>(c, tokens, HeadOptions{.norm = std::move(norm)}, mesh));
 }
 
 void complete(ModelConfig& c) {

@@ -2,8 +2,25 @@
 
 namespace lathe {
 
+static void describe(Section& section, RopeScaling& r) {
+  section.field("rope_type", r.rope_type, "linear, dynamic, llama3, yarn or longrope; empty: not stretched");
+  section.field("factor", r.factor, "how many times as long").above(0);
+  section
+      .field("original_max_position_embeddings", r.original_max_position_embeddings,
+             "the length before; 0: max_position_embeddings")
+      .at_least(0);
+  section.field("low_freq_factor", r.low_freq_factor, "llama3: turns below which pairs are stretched whole").above(0);
+  section.field("high_freq_factor", r.high_freq_factor, "llama3: turns above which they are not").above(0);
+  section.field("beta_fast", r.beta_fast, "yarn: turns above which pairs are not stretched").above(0);
+  section.field("beta_slow", r.beta_slow, "yarn: turns below which they are stretched whole").above(0);
+  section.field("attention_factor", r.attention_factor, "yarn, longrope: of cosines and sines; 0: as factor says")
+      .at_least(0);
+  section.field("short_factor", r.short_factor, "longrope: of each pair, in texts up to the original length").above(0);
+  section.field("long_factor", r.long_factor, "longrope: of each pair, in longer ones").above(0);
+}
+
 void describe(Section& section, ModelConfig& m) {
-  section.field("model_type", m.model_type, "family of models: gpt2, llama");
+  section.field("model_type", m.model_type, "family of models, as in docs/models.md");
   section.field("vocab_size", m.vocab_size, "tokens that the model knows").above(0);
   section.field("hidden_size", m.hidden_size, "width of the residual stream").above(0);
   section.field("num_hidden_layers", m.num_hidden_layers, "layers").above(0);
@@ -23,6 +40,28 @@ void describe(Section& section, ModelConfig& m) {
   section.field("resid_pdrop", m.resid_pdrop, "dropout before the residual stream").at_least(0).below(1);
   section.field("bos_token_id", m.bos_token_id, "token that begins a text; -1: none").at_least(-1);
   section.field("eos_token_id", m.eos_token_id, "token that ends a text; -1: none").at_least(-1);
+  section.field("partial_rotary_factor", m.partial_rotary_factor, "share of a head that is turned; 0: the family's")
+      .between(0, 1);
+  section.field("rope_local_base_freq", m.rope_local_base_freq, "rope_theta of layers with a window; 0: the family's")
+      .at_least(0);
+  section.section("rope_scaling", m.rope_scaling, "positions stretched beyond a first length");
+  section.field("sliding_window", m.sliding_window, "tokens that one sees, itself included; 0: all").at_least(0);
+  section.field("layer_types", m.layer_types, "full_attention or sliding_attention, a layer each; empty: the family's");
+  section.field("query_pre_attn_scalar", m.query_pre_attn_scalar, "scores are divided by its root; 0: the family's")
+      .at_least(0);
+  section.field("attn_logit_softcapping", m.attn_logit_softcapping, "bound of scores; 0: none").at_least(0);
+  section.field("final_logit_softcapping", m.final_logit_softcapping, "bound of logits; 0: none").at_least(0);
+  section.field("use_parallel_residual", m.use_parallel_residual, "attention and MLP read the same hidden rows");
+  section.field("num_ln_in_parallel_attn", m.num_ln_in_parallel_attn, "norms before those two; 0: the family's")
+      .between(0, 2);
+  section.field("alibi", m.alibi, "biases by distance instead of rotary positions");
+  section.field("do_layer_norm_before", m.do_layer_norm_before, "norms before attention and MLP, not behind");
+  section.field("word_embed_proj_dim", m.word_embed_proj_dim, "width of the table of tokens; 0: hidden_size")
+      .at_least(0);
+  section.field("num_local_experts", m.num_local_experts, "MLPs of a layer to choose from; 0: the family's")
+      .at_least(0);
+  section.field("num_experts_per_tok", m.num_experts_per_tok, "of which a token goes through; 0: the family's")
+      .at_least(0);
   section.check(m.head_dim > 0 || m.num_attention_heads == 0 || m.hidden_size % m.num_attention_heads == 0,
                 "hidden_size ", m.hidden_size, " is no multiple of num_attention_heads ", m.num_attention_heads,
                 "; set head_dim");

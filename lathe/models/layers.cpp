@@ -1,0 +1,78 @@
+#include "lathe/models/layers.h"
+
+#include "lathe/ops/elementwise.h"
+#include "lathe/ops/softcap.h"
+
+namespace lathe {
+
+Tensor SequentialLayer::forward(const Tensor& hidden, Pass& pass) {
+  const LayerParts& p = parts_;
+  Tensor h = add_to_residual(*p.attention, (*p.attention_norm)(hidden), hidden, p.dropout, pass, p.layer, 0);
+  return add_to_residual(*p.mlp, (*p.mlp_norm)(h), h, p.dropout, pass, p.layer, 1);
+}
+
+void SequentialLayer::list(Inventory& inventory) {
+  parts_.attention_norm->list(inventory);
+  parts_.attention->list(inventory);
+  parts_.mlp_norm->list(inventory);
+  parts_.mlp->list(inventory);
+}
+
+Tensor ParallelLayer::forward(const Tensor& hidden, Pass& pass) {
+  const LayerParts& p = parts_;
+  Tensor x = (*p.attention_norm)(hidden);
+  Tensor h = add_to_residual(*p.attention, x, hidden, p.dropout, pass, p.layer, 0);
+  if (p.mlp_norm) x = (*p.mlp_norm)(hidden);
+  return add_to_residual(*p.mlp, std::move(x), h, p.dropout, pass, p.layer, 1);
+}
+
+void ParallelLayer::list(Inventory& inventory) {
+  parts_.attention_norm->list(inventory);
+  if (parts_.mlp_norm) parts_.mlp_norm->list(inventory);
+  parts_.attention->list(inventory);
+  parts_.mlp->list(inventory);
+}
+
+Tensor TokenEmbedding::forward(const Tensor&, Pass& pass) {
+  Tensor rows = table_.weight->rows(pass.tokens());
+  // as transformers: the factor has the type of the table
+  if (scale_ != 1) rows = scale(rows, rows.dtype() == DType::bf16 ? float(BF16(scale_)) : scale_);
+  return pass.drop(rows, dropout_, -1, 0);
+}
+
+LanguageHead::LanguageHead(const ModelConfig& c, TokenTable& table, HeadOptions options, Mesh& mesh)
+    : table_(table), norm_(std::move(options.norm)), softcap_(options.softcap) {
+  if (!c.tie_word_embeddings)
+    own_ = std::make_unique<Linear>(
+        projection(c, c.hidden_size, head_sections(options.name, c.vocab_size), options.bias, Split::none, mesh));
+}
+
+Tensor LanguageHead::forward(const Tensor& hidden, Pass& pass) {
+  return pass.finish(hidden, [this, &pass](const Tensor& rows) {
+    Tensor normed = (*norm_)(rows);
+    Tensor logits = own_ ? (*own_)(normed, pass) : table_.weight->multiply(normed, {});
+    return softcap_ > 0 ? softcap(logits, softcap_) : logits;
+  });
+}
+
+void LanguageHead::list(Inventory& inventory) {
+  norm_->list(inventory);
+  if (own_)
+    own_->list(inventory);
+  else
+    table_.list(inventory);
+}
+
+std::unique_ptr<Model> make_decoder(const ModelConfig& c, std::unique_ptr<TokenTable> table,
+                                    std::unique_ptr<Block> embedding,
+                                    const std::function<std::unique_ptr<Block>(int layer)>& layer,
+                                    std::unique_ptr<Block> head) {
+  auto model = std::make_unique<Model>();
+  model->blocks.push_back(std::move(embedding));
+  for (int number = 0; number < c.num_hidden_layers; ++number) model->blocks.push_back(layer(number));
+  model->blocks.push_back(std::move(head));
+  model->shared.push_back(std::move(table));
+  return model;
+}
+
+}  // namespace lathe
