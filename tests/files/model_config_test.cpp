@@ -72,16 +72,47 @@ TEST_F(ConfigFile, MayListSeveralEndTokens) {
   EXPECT_EQ(config.hidden_size, 768);
 }
 
-TEST_F(ConfigFile, IsRefusedWherePositionsAreScaled) {
-  for (const char* rope :
-       {R"("rope_scaling": {"rope_type": "llama3", "factor": 8})", R"("rope_scaling": {"type": "linear", "factor": 2})",
-        R"("rope_parameters": {"rope_type": "yarn", "rope_theta": 10000})"})
-    EXPECT_THAT([&] { read(text(R"({"model_type": "llama", )", rope, "}")); },
-                ThrowsMessage<Error>(HasSubstr("config.json: llama: rope")));
+TEST_F(ConfigFile, SaysHowPositionsAreScaled) {
   EXPECT_EQ(read(R"({"model_type": "llama", "rope_scaling": null, "rope_parameters": {"rope_type": "default",
                      "rope_theta": 500}})")
                 .rope_theta,
             500);
+  RopeScaling scaling =
+      read(R"({"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 2}})").rope_scaling;
+  EXPECT_EQ(scaling.rope_type, "linear");
+  EXPECT_EQ(scaling.factor, 2);
+}
+
+TEST_F(ConfigFile, IsRefusedForPositionsThatAreNotKnown) {
+  for (const char* rope :
+       {R"("rope_scaling": {"rope_type": "cubic", "factor": 8})", R"("rope_scaling": {"type": "linear"})",
+        R"("rope_scaling": {"type": "linear", "factor": 2, "twist": 3})",
+        R"("rope_scaling": {"type": "longrope", "factor": 2, "short_factor": [1], "long_factor": [1]})",
+        R"("rope_parameters": {"rope_type": "yarn", "factor": 2, "truncate": false})"})
+    EXPECT_THAT([&] { read(text(R"({"model_type": "llama", )", rope, "}")); },
+                ThrowsMessage<Error>(HasSubstr("llama: ")))
+        << rope;
+}
+
+struct Refused {
+  const char *fields, *message;
+};
+
+TEST_F(ConfigFile, IsRefusedForWhatAFamilyCannotDo) {
+  const Refused refused[] = {
+      {R"("model_type": "gemma2", "use_bidirectional_attention": true)", "use_bidirectional_attention"},
+      {R"("model_type": "gemma2", "layer_types": ["full_attention"])", "layer_types names 1 layers of 26"},
+      {R"("model_type": "qwen3", "use_sliding_window": true, "layer_types": ["odd"], "num_hidden_layers": 1)",
+       "\"odd\""},
+      {R"("model_type": "opt", "_remove_final_layer_norm": true)", "_remove_final_layer_norm"},
+      {R"("model_type": "bloom", "apply_residual_connection_post_layernorm": true)", "post_layernorm"},
+      {R"("model_type": "falcon", "new_decoder_architecture": true, "parallel_attn": false)", "parallel_attn"},
+      {R"("model_type": "gptj", "rotary_dim": 1000)", "rotary_dim 1000"},
+      {R"("model_type": "gpt_neox", "rotary_pct": 0.001)", "must be even"},
+      {R"("model_type": "mixtral", "num_experts_per_tok": 9)", "num_experts_per_tok 9"}};
+  for (const Refused& wrong : refused)
+    EXPECT_THAT([&] { read(text("{", wrong.fields, "}")); }, ThrowsMessage<Error>(HasSubstr(wrong.message)))
+        << wrong.fields;
 }
 
 }  // namespace

@@ -3,10 +3,12 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "lathe/base/durable_file.h"
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
+#include "tests/support/checkout.h"
 #include "tests/support/program.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/whole_pass.h"
@@ -85,6 +87,43 @@ TEST_P(PeerLogits, EqualThoseOfTransformersBothWays) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, PeerLogits, testing::Values("gpt2", "llama", "llama-tied"));
+
+constexpr const char* kOpenAll = R"(
+import json, os, sys, torch, transformers
+folder, fixtures = sys.argv[1:3]
+for kind in sorted(os.listdir(folder)):
+    expected = json.load(open(os.path.join(fixtures, kind, "expected.json")))
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(
+        os.path.join(folder, kind), dtype=torch.float32, output_loading_info=True,
+        attn_implementation="sdpa" if kind.startswith("falcon") else "eager")
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], (kind, info)
+    for ids, logits in zip(expected["sequences"], expected["logits"]):
+        with torch.no_grad():
+            found, wanted = model.eval()(torch.tensor([ids])).logits.flatten(), torch.tensor(logits)
+        assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max(), (kind, (found - wanted).abs().max())
+    print(kind)
+)";
+
+TEST(PeerFamilies, OpenWhatLatheSavesWithTheSameLogits) {
+  if (!peers_are_ready()) GTEST_SKIP() << no_peers();
+  TemporaryDirectory folder;
+  fs::path fixtures = checkout() / "tests/models/fixtures";
+  std::string kinds;
+  std::set<fs::path> sorted(fs::directory_iterator(fixtures), fs::directory_iterator{});
+  for (const fs::path& path : sorted) {
+    std::string kind = path.filename().string();
+    fs::path weights = fs::exists(path / "model.safetensors") ? path : fixtures / kind.substr(0, kind.find('_'));
+    Runtime runtime({}, 1 << 23);
+    ModelConfig config = read_model_config(path.string());
+    auto model = ready_model(config);
+    load_tensors(model->inventory(), TensorFiles(weights.string()), family_named(config.model_type).tensor_prefix);
+    fs::create_directory(fs::path(folder.path()) / kind);
+    replace_file(folder.path(kind + "/config.json"), model_config_json(config, DType::f32));
+    save_tensors(folder.path(kind), tensor_sources(model->inventory(), DType::f32), int64_t{1} << 30);
+    kinds += kind + "\n";
+  }
+  EXPECT_EQ(run_peer(kOpenAll, {folder.path(), fixtures.string()}), kinds);
+}
 
 }  // namespace
 }  // namespace lathe
