@@ -101,8 +101,8 @@ void write_gguf(const ModelConfig& c, GgufMetadata& metadata) {
 }
 
 std::vector<GgufName> gguf_names() {
-  return {{"transformer.word_embeddings", "output"},
-          {"transformer.word_embeddings", "token_embd"},
+  return {{"transformer.word_embeddings", "token_embd"},
+          {"transformer.word_embeddings", "output"},
           {"transformer.word_embeddings_layernorm", "token_embd_norm"},
           {"transformer.ln_f", "output_norm"},
           {"transformer.h.*.input_layernorm", "blk.*.attn_norm"},

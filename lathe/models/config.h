@@ -55,6 +55,8 @@ struct ModelConfig {
   int64_t num_local_experts = 0, num_experts_per_tok = 0;
 };
 
+constexpr int64_t kMostLayers = 1 << 16;  ///< of a model
+
 /// The window of `layer`: 0 where it sees everything.
 int64_t window_of(const ModelConfig& config, int64_t layer);
 

@@ -30,6 +30,11 @@ void require_known_keys(const nlohmann::json& rope, const char* field, const std
 
 }  // namespace
 
+void require_few_layers(const ModelConfig& c) {
+  require(c.num_hidden_layers <= kMostLayers, c.model_type, ": num_hidden_layers = ", c.num_hidden_layers, " is above ",
+          kMostLayers);
+}
+
 void read_rope_object(const nlohmann::json& rope, const char* field, ModelConfig& c) {
   require(rope.is_object(), c.model_type, ": ", field, " is no object");
   std::string type = rope.value("rope_type", rope.value("type", std::string("default")));
@@ -99,6 +104,7 @@ void write_rope(const ModelConfig& c, nlohmann::json& json) {
 RotarySpec rotary_spec(const ModelConfig& c) {
   const RopeScaling& s = c.rope_scaling;
   RotarySpec spec;
+  if (c.head_dim <= 0) return spec;  // completed() will say so
   spec.dims = int64_t(double(c.head_dim) * (c.partial_rotary_factor == 0 ? 1 : c.partial_rotary_factor) + 1e-6);
   require(spec.dims > 0 && spec.dims % 2 == 0, c.model_type, ": head_dim ", c.head_dim, " x partial_rotary_factor ",
           c.partial_rotary_factor, " is ", spec.dims, ", which must be even: rotary positions turn pairs");
@@ -133,6 +139,7 @@ void read_windows(const nlohmann::json& json, ModelConfig& c) {
     c.layer_types.clear();
   }
   if (!used || !c.layer_types.empty() || !json.contains("max_window_layers")) return;
+  require_few_layers(c);
   int64_t full = 0;
   read_field(json, "max_window_layers", full);
   for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer)

@@ -40,6 +40,9 @@ void write_rope(const ModelConfig& c, nlohmann::json& json);
 /// What `c` says of positions, for all of its heads alike.
 RotarySpec rotary_spec(const ModelConfig& c);
 
+/// Throws Error for more layers than any model has, before something is made for each.
+void require_few_layers(const ModelConfig& c);
+
 /// layer_types, sliding_window, and where the file has them the older use_sliding_window and max_window_layers.
 void read_windows(const nlohmann::json& json, ModelConfig& c);
 void write_windows(const ModelConfig& c, nlohmann::json& json);

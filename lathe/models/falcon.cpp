@@ -90,6 +90,7 @@ void read(const nlohmann::json& json, ModelConfig& c) {
   read_field(json, "parallel_attn", c.use_parallel_residual);
   read_field(json, "bias", c.attention_bias);
   c.mlp_bias = c.attention_bias;
+  require_field(json, c, "apply_residual_connection_post_layernorm", false);
   bool grouped = false, one = true;
   read_field(json, "new_decoder_architecture", grouped);
   read_field(json, "multi_query", one);

@@ -13,7 +13,7 @@ std::vector<Family>& families() {
   return all;
 }
 
-constexpr int64_t kLargestSize = int64_t{1} << 30, kMostLayers = 1 << 16;  // products of two sizes fit 64 bits
+constexpr int64_t kLargestSize = int64_t{1} << 30;  // products of two sizes fit 64 bits
 
 /// Throws Error for a size below `least` or too large to reckon with.
 void check_sizes(const ModelConfig& c, int64_t least) {

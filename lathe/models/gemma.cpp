@@ -93,6 +93,7 @@ void complete(ModelConfig& c) {
 void alternate(ModelConfig& c, int64_t window, int64_t period) {
   if (c.sliding_window == 0) c.sliding_window = window;
   if (!c.layer_types.empty()) return;
+  require_few_layers(c);
   for (int64_t layer = 1; layer <= c.num_hidden_layers; ++layer)
     c.layer_types.push_back(layer % period == 0 ? "full_attention" : "sliding_attention");
 }
@@ -228,7 +229,7 @@ void read_scale(const GgufFile& file, ModelConfig& c) {
   const GgufFields& fields = file.fields();
   const std::string of = fields.string("general.architecture") + ".";
   bool largest = c.model_type == "gemma2" ? c.num_hidden_layers == 46 : c.num_hidden_layers == 62;
-  c.query_pre_attn_scalar = double(largest ? c.hidden_size / c.num_attention_heads : c.head_dim);
+  if (largest && c.num_attention_heads > 0) c.query_pre_attn_scalar = double(c.hidden_size / c.num_attention_heads);
   c.attn_logit_softcapping = fields.number(of + "attn_logit_softcapping", 0);
   c.final_logit_softcapping = fields.number(of + "final_logit_softcapping", 0);
   c.sliding_window = fields.integer(of + "attention.sliding_window", 0);

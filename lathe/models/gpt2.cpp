@@ -2,6 +2,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "lathe/models/config_json.h"
 #include "lathe/models/family.h"
 #include "lathe/models/layers.h"
 #include "lathe/ops/elementwise.h"
@@ -93,6 +94,10 @@ void read(const nlohmann::json& json, ModelConfig& c) {
   c.norm_eps = json.value("layer_norm_epsilon", 1e-5);
   c.embd_pdrop = json.value("embd_pdrop", 0.1);
   c.resid_pdrop = json.value("resid_pdrop", 0.1);
+  require_field(json, c, "scale_attn_weights", true);
+  require_field(json, c, "scale_attn_by_inverse_layer_idx", false);
+  require_field(json, c, "add_cross_attention", false);
+  require_field(json, c, "tie_word_embeddings", true);
 }
 
 void write(const ModelConfig& c, nlohmann::json& json) {

@@ -73,6 +73,7 @@ void read(const nlohmann::json& json, ModelConfig& c) {
   read_field(json, "embd_pdrop", c.embd_pdrop);
   read_field(json, "resid_pdrop", c.resid_pdrop);
   read_field(json, "tie_word_embeddings", c.tie_word_embeddings);
+  require_field(json, c, "scale_attn_weights", true);
   int64_t rotary_dim = json.contains("rotary_dim") ? 0 : 64;
   read_field(json, "rotary_dim", rotary_dim);
   require(c.num_attention_heads > 0 && c.hidden_size > 0 && rotary_dim > 0 &&

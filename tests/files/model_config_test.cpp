@@ -100,6 +100,7 @@ struct Refused {
 
 TEST_F(ConfigFile, IsRefusedForWhatAFamilyCannotDo) {
   const Refused refused[] = {
+      {R"("model_type": "gpt2", "scale_attn_by_inverse_layer_idx": true)", "scale_attn_by_inverse_layer_idx = true"},
       {R"("model_type": "gemma2", "use_bidirectional_attention": true)", "use_bidirectional_attention"},
       {R"("model_type": "gemma2", "layer_types": ["full_attention"])", "layer_types names 1 layers of 26"},
       {R"("model_type": "qwen3", "use_sliding_window": true, "layer_types": ["odd"], "num_hidden_layers": 1)",

@@ -51,8 +51,7 @@ std::vector<float> in_file_order(const std::vector<float>& values, const std::ve
   std::vector<float> out(values.size());
   for (int64_t row = 0; row < shape[0]; ++row) {
     int64_t to = form.file_row ? form.file_row(config, row) : row;
-    for (int64_t c = 0; c < columns; ++c)
-      out[size_t(to * columns + c)] = values[size_t(row * columns + c)] - form.add;
+    for (int64_t c = 0; c < columns; ++c) out[size_t(to * columns + c)] = values[size_t(row * columns + c)] - form.add;
   }
   return out;
 }
