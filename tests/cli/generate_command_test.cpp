@@ -168,8 +168,8 @@ TEST_F(GenerateCommand, SaysWhatIsWrongWithAModel) {
     EXPECT_EQ(result.status, 1);
     return result.errors;
   };
-  EXPECT_THAT(error("nowhere"), HasSubstr("nowhere: no such directory"));
-  EXPECT_THAT(error(file("plain", "")), HasSubstr("no such directory"));
+  EXPECT_THAT(error("nowhere"), HasSubstr("nowhere: no such file or directory"));
+  EXPECT_THAT(error(file("plain", "")), HasSubstr("plain: no GGUF file"));
   std::string broken = (directory_ / "broken").string();
   fs::copy(model(), broken);
   fs::resize_file(broken + "/model.safetensors", 5000);
