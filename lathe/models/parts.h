@@ -17,7 +17,7 @@ int64_t padded_vocabulary(int64_t vocab_size);
 class TokenTable : public Module {
  public:
   TokenTable(const std::string& name, int64_t vocab_size, int64_t hidden_size, Init init);
-  void list(Inventory& inventory) override { weight->list(inventory); }
+  void list(Inventory& inventory) override { inventory.add(weight); }
   std::unique_ptr<Weight> weight;
 };
 

@@ -168,7 +168,7 @@ Tensor Linear::operator()(const Tensor& x, Pass& pass, const Tensor* residual) c
 
 void Linear::list(Inventory& inventory) {
   inventory.linears.push_back(this);
-  weight->list(inventory);
+  inventory.add(weight);
   if (bias) inventory.add(*bias);
   for (Attached& attached : inner) attached.adapter->list(inventory);
   for (Attached& attached : outer) attached.adapter->list(inventory);

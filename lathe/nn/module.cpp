@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lathe/nn/weight.h"
+
 namespace lathe {
 
 void Inventory::add(Stored& tensor) {
@@ -16,6 +18,11 @@ void Inventory::add(Parameter& parameter) {
 
 void Inventory::add(Weight& weight) {
   if (std::find(weights.begin(), weights.end(), &weight) == weights.end()) weights.push_back(&weight);
+}
+
+void Inventory::add(std::unique_ptr<Weight>& holder) {
+  if (std::find(holders.begin(), holders.end(), &holder) == holders.end()) holders.push_back(&holder);
+  holder->list(*this);
 }
 
 void Model::list(Inventory& inventory) {

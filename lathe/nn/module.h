@@ -16,10 +16,12 @@ struct Inventory {
   std::vector<Parameter*> parameters;
   std::vector<Stored*> stored;  ///< all persistent tensors, the parameters among them
   std::vector<Linear*> linears;
-  std::vector<Weight*> weights;  ///< of linears and tables, whatever their format
+  std::vector<Weight*> weights;                   ///< of linears and tables, whatever their format
+  std::vector<std::unique_ptr<Weight>*> holders;  ///< where they hang, so that another can take a weight's place
   void add(Parameter& parameter);
   void add(Stored& tensor);
   void add(Weight& weight);
+  void add(std::unique_ptr<Weight>& holder);  ///< and all that its weight lists
 };
 
 class Module {

@@ -1,0 +1,125 @@
+// Panels from rows of blocks, and rows from panels.
+#include <algorithm>
+#include <cstring>
+
+#include "lathe/ops/parallel.h"
+#include "lathe/quant/block_panels.h"
+#include "lathe/quant/block_product.h"
+
+namespace lathe {
+namespace {
+
+constexpr int64_t kPackBytes = 1 << 20;  ///< that rows are copied out in at a time
+
+int64_t panel_bytes(const BlockFormat& format, const BlockPanels& panels, int64_t in) {
+  return in / format.elements * panels.chunk_bytes;
+}
+
+/// One panel of `rows` rows, the others zero.
+void pack_panel(const BlockFormat& format, const BlockPanels& panels, const std::byte* from, int64_t rows,
+                int64_t row_bytes, std::byte* to) {
+  BlockParts parts[kPanelRows] = {};
+  for (int64_t at = 0; at < row_bytes; at += format.bytes, to += panels.chunk_bytes) {
+    for (int64_t r = 0; r < rows; ++r) format.split(from + r * row_bytes + at, parts[r]);
+    panels.pack(parts, to);
+  }
+}
+
+void pack(const BlockFormat& format, const Tensor& rows, Tensor& copy, Tensor& packed) {
+  const BlockPanels& panels = *find_block_panels(isa(), format);
+  int64_t count = rows.shape()[0], row_bytes = rows.shape()[1];
+  int64_t bytes = panel_bytes(format, panels, row_bytes / format.bytes * format.elements);
+  std::memcpy(copy.data<std::byte>(), rows.data<std::byte>(), size_t(rows.bytes()));
+#pragma omp parallel for schedule(static)
+  for (int64_t first = 0; first < count; first += kPanelRows)
+    pack_panel(format, panels, copy.data<std::byte>() + first * row_bytes, std::min(kPanelRows, count - first),
+               row_bytes, packed.data<std::byte>() + first / kPanelRows * bytes);
+}
+
+/// Elements [0, in) of row `row` of a packed matrix.
+template <class T>
+void read_packed(const BlockMatrix& matrix, int64_t row, T* to) {
+  const BlockFormat& format = *matrix.format;
+  const BlockPanels& panels = *find_block_panels(isa(), format);
+  int64_t in = matrix.shape[1], lane = row % kPanelRows;
+  const std::byte* panel = matrix.blocks.data<std::byte>() + row / kPanelRows * panel_bytes(format, panels, in);
+  alignas(64) uint8_t codes[256 * kPanelRows];
+  alignas(64) float scales[16 * kPanelRows], lows[16 * kPanelRows];
+  for (int64_t at = 0; at < in; at += format.elements, panel += panels.chunk_bytes, to += format.elements) {
+    panels.unpack(panel, 1, {codes, scales, lows});
+    for (int64_t i = 0; i < format.elements; ++i) {
+      uint8_t code = codes[i / 4 * 4 * kPanelRows + lane * 4 + i % 4];
+      int64_t g = i / format.group * kPanelRows + lane;
+      float value = scales[g] * float((panels.signed_codes ? int8_t(code) : int(code)) - panels.offset);
+      to[i] = T(panels.lows ? value - lows[g] : value);
+    }
+  }
+}
+
+/// The same of a matrix as files have it.
+template <class T>
+void read_rows(const BlockMatrix& matrix, int64_t row, T* to) {
+  const BlockFormat& format = *matrix.format;
+  int64_t row_bytes = bytes_of_row(format, matrix.shape[1]);
+  const std::byte* block = matrix.blocks.data<std::byte>() + row * row_bytes;
+  float elements[256];
+  for (int64_t b = 0; b < row_bytes / format.bytes; ++b, block += format.bytes, to += format.elements) {
+    dequantize_blocks(format, block, format.elements, elements);
+    for (int64_t i = 0; i < format.elements; ++i) to[i] = T(elements[i]);
+  }
+}
+
+void rows_plain(std::span<const BlockMatrix> parts, const Tensor& ids, Tensor& rows) {
+  visit_floating(rows.dtype(), [&]<class T>(Element<T>) {
+#pragma omp parallel for schedule(static) if (rows.elements() > kParallelElements)
+    for (int64_t i = 0; i < rows.shape()[0]; ++i) {
+      int64_t row = ids ? ids.data<int32_t>()[i] : i;
+      const BlockMatrix* part = parts.data();
+      for (; row >= part->shape[0]; ++part) row -= part->shape[0];
+      T* to = rows.data<T>() + i * rows.shape()[1];
+      part->packed ? read_packed(*part, row, to) : read_rows(*part, row, to);
+    }
+  });
+}
+
+const bool provided = block_rows_kernel.provide(Isa::plain, rows_plain) && block_pack_kernel.provide(Isa::plain, pack);
+
+const BlockPanels* panels_here(const BlockFormat& format) {
+  if (Runtime::current().device.backend == Backend::cuda) return nullptr;
+  return find_block_panels(isa(), format);
+}
+
+}  // namespace
+
+int64_t packed_bytes(const BlockFormat& format, const Shape& shape) {
+  const BlockPanels* panels = panels_here(format);
+  int64_t bytes = shape[0] * bytes_of_row(format, shape[1]);
+  if (!panels) return bytes;
+  return std::max(bytes, (shape[0] + kPanelRows - 1) / kPanelRows * panel_bytes(format, *panels, shape[1]));
+}
+
+BlockMatrix pack_in_place(const BlockFormat& format, const Tensor& rows) {
+  int64_t count = rows.shape()[0], row_bytes = rows.shape()[1], in = row_bytes / format.bytes * format.elements;
+  const BlockPanels* panels = panels_here(format);
+  if (!panels || count == 0) return {&format, rows.detached(), {count, in}, panels != nullptr};
+  int64_t of_panel = panel_bytes(format, *panels, in), bytes = (count + kPanelRows - 1) / kPanelRows * of_panel;
+  auto bytes_at = [&](int64_t first, int64_t size) {
+    return Tensor::view(rows.shared_storage(), rows.offset() + first, {size}, DType::u8);
+  };
+  if (rows.offset() + bytes > rows.storage().bytes())
+    throw InternalError(text("rows ", rows.shape(), " have no room for their ", bytes, " packed bytes"));
+  int64_t most = std::max<int64_t>(kPackBytes / (kPanelRows * row_bytes), 1) * kPanelRows;
+  PurposeScope scope(Purpose::workspace);
+  Tensor copy = Tensor::empty({std::min(most, count), row_bytes}, DType::u8);
+  int64_t batches = (count + most - 1) / most;
+  bool shrinks = of_panel < kPanelRows * row_bytes;
+  for (int64_t i = 0; i < batches; ++i) {  // from the side on which nothing is overwritten before it is read
+    int64_t first = (shrinks ? i : batches - 1 - i) * most;
+    Tensor some = rows.rows(first, std::min(most, count - first));
+    Tensor packed = bytes_at(first / kPanelRows * of_panel, (some.shape()[0] + kPanelRows - 1) / kPanelRows * of_panel);
+    block_pack_kernel({0, 2 * some.bytes() + packed.bytes()}, format, some, copy, packed);
+  }
+  return {&format, bytes_at(0, bytes), {count, in}, true};
+}
+
+}  // namespace lathe

@@ -1,0 +1,67 @@
+#include "lathe/quant/block_product.h"
+
+#include <omp.h>
+
+#include "lathe/ops/matmul_checks.h"
+#include "lathe/quant/block_workspace.h"
+#include "lathe/quant/rounded_rows.h"
+
+namespace lathe {
+namespace {
+
+int64_t bytes_of(const BlockProduct& product, const Tensor& out) {
+  int64_t bytes = product.x.bytes() + out.bytes();
+  for (const BlockMatrix& part : product.parts) bytes += part.blocks.bytes();
+  if (product.bias) bytes += product.bias.bytes();
+  if (product.residual) bytes += product.residual.bytes();
+  return bytes;
+}
+
+Tensor workspace_for(const Tensor& x) {
+  PurposeScope scope(Purpose::workspace);
+  int64_t rows = x.shape().rows(), bytes = RoundedRows::bytes(rows, x.shape().columns());
+  if (isa() != Isa::plain) bytes += omp_get_max_threads() * BlockWorkspace::bytes(rows);
+  return Tensor::empty({bytes}, DType::u8);
+}
+
+Shape shape_of(std::span<const BlockMatrix> parts) {
+  int64_t out = 0, in = parts.front().shape[1];
+  for (const BlockMatrix& part : parts) {
+    if (part.shape[1] != in) throw InternalError(text("parts of a weight of ", in, " and ", part.shape[1], " columns"));
+    out += part.shape[0];
+  }
+  return {out, in};
+}
+
+}  // namespace
+
+Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, const Epilogue& epilogue) {
+  require(x.dtype() == DType::f32 || x.dtype() == DType::bf16, "multiply_blocks: x is ", name_of(x.dtype()),
+          "; it must be f32 or bf16");
+  Tensor out = Tensor::empty(checked_product(x, shape_of(parts), x.dtype(), epilogue), x.dtype());
+  BlockProduct product{.x = x,
+                       .parts = parts,
+                       .bias = epilogue.bias ? *epilogue.bias : Tensor(),
+                       .residual = epilogue.residual ? *epilogue.residual : Tensor()};
+  Tensor workspace = workspace_for(x);
+  block_product_kernel({2 * out.elements() * x.shape().columns(), bytes_of(product, out)}, product, workspace, out);
+  return out;
+}
+
+Tensor block_rows(std::span<const BlockMatrix> parts, const Tensor& ids, DType dtype) {
+  Shape shape = shape_of(parts);
+  Tensor rows = Tensor::empty({ids.elements(), shape[1]}, dtype);
+  block_rows_kernel({0, ids.elements() * bytes_of_row(*parts.front().format, shape[1]) + ids.bytes() + rows.bytes()},
+                    parts, ids, rows);
+  return rows;
+}
+
+Tensor dequantized(std::span<const BlockMatrix> parts, DType dtype) {
+  Tensor rows = Tensor::empty(shape_of(parts), dtype);
+  int64_t bytes = rows.bytes();
+  for (const BlockMatrix& part : parts) bytes += part.blocks.bytes();
+  block_rows_kernel({0, bytes}, parts, Tensor(), rows);
+  return rows;
+}
+
+}  // namespace lathe

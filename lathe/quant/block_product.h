@@ -1,0 +1,56 @@
+#pragma once
+
+#include <span>
+
+#include "lathe/base/isa.h"
+#include "lathe/ops/matmul.h"
+#include "lathe/quant/block_format.h"
+#include "lathe/tensor/kernel.h"
+
+namespace lathe {
+
+/// A weight [out, in] in blocks, as files have it: row after row. Or packed, for products with isa().
+struct BlockMatrix {
+  const BlockFormat* format = nullptr;
+  Tensor blocks;  ///< u8
+  Shape shape;
+  bool packed = false;  ///< in the panels of isa()
+};
+
+/// x wᵀ (+ bias) (+ residual), where the rows of w are those of `parts` in turn, of one `in`: x [..., in] -> [...,
+/// out]. x is f32 or bf16. Each 32 elements of it are rounded to signed bytes with a f32 scale of their own, no coarser
+/// than llama.cpp does; products of codes are exact, and sums are f32, in the order of `in` whatever the number of rows
+/// or threads. Throws Error when the shapes or types do not fit. Not differentiable.
+Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, const Epilogue& epilogue = {});
+
+/// Rows ids (i32 [tokens]) of w, as an embedding: [tokens, in] in `dtype`, rounded once. Ids are not checked.
+Tensor block_rows(std::span<const BlockMatrix> parts, const Tensor& ids, DType dtype);
+
+/// All of w, [out, in] in `dtype`.
+Tensor dequantized(std::span<const BlockMatrix> parts, DType dtype);
+
+/// Bytes of a packed [out, in]: no fewer than as files have it.
+int64_t packed_bytes(const BlockFormat& format, const Shape& shape);
+/// Packs rows u8 [out, bytes of a row] in their own bytes and a little workspace: their storage must have
+/// packed_bytes(). They must not be used afterwards.
+BlockMatrix pack_in_place(const BlockFormat& format, const Tensor& rows);
+
+/// What the kernels read.
+struct BlockProduct {
+  Tensor x;
+  std::span<const BlockMatrix> parts;
+  Tensor bias, residual;
+};
+constinit inline Kernel<void(const BlockProduct& product, Tensor& workspace, Tensor& out)> block_product_kernel{
+    "block_product"};
+/// The reference, which reads rows as files have them.
+void multiply_blocks_plain(const BlockProduct& product, Tensor& workspace, Tensor& out);
+/// Without ids: every row in turn.
+constinit inline Kernel<void(std::span<const BlockMatrix> parts, const Tensor& ids, Tensor& rows)> block_rows_kernel{
+    "block_rows"};
+/// packed = panels (block_panels.h) of `rows` [rows, bytes of a row], which may be the same bytes: they are copied
+/// first.
+constinit inline Kernel<void(const BlockFormat& format, const Tensor& rows, Tensor& copy, Tensor& packed)>
+    block_pack_kernel{"block_pack"};
+
+}  // namespace lathe

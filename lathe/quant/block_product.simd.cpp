@@ -1,0 +1,161 @@
+#include <omp.h>
+
+#include "lathe/quant/block_panels.h"
+#include "lathe/quant/block_product.h"
+#include "lathe/quant/block_vectors.h"
+#include "lathe/quant/block_workspace.h"
+#include "lathe/quant/rounded_rows.h"
+#include "lathe/tensor/lanes.h"
+
+namespace lathe::LATHE_ISA {
+namespace {
+
+int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+template <class T>
+void round_block(const T* x, int8_t* codes, float& scale, int32_t* sums) {
+  float values[kRounded];
+  uint32_t largest = 0;  // as integers, so that what is no number is larger than all numbers
+  for (int64_t i = 0; i < kRounded; ++i) {
+    values[i] = wide(x[i]);
+    uint32_t size = bits_of(values[i]) & 0x7fffffffu;
+    largest = largest > size ? largest : size;
+  }
+  float most = float_of(largest), inverse = most > kLeastScaled ? 127 / most : 0;
+  scale = most / 127;
+  int32_t integers[kRounded];
+  for (int64_t i = 0; i < kRounded; i += kLanes) {
+#ifdef LATHE_ISA_avx512
+    _mm512_storeu_si512(integers + i, _mm512_cvtps_epi32(times(load_sums(values + i), all_sums(inverse))));
+#else
+    store_codes(integers + i, _mm256_cvtps_epi32(times(load_sums(values + i), all_sums(inverse))));
+#endif
+  }
+  int32_t first = 0, second = 0;
+  for (int64_t i = 0; i < kSummed; ++i) {
+    codes[i] = int8_t(integers[i]), codes[kSummed + i] = int8_t(integers[kSummed + i]);
+    first += codes[i], second += codes[kSummed + i];
+  }
+  sums[0] = first, sums[1] = second;
+}
+
+/// One run over a product; run() is called by all threads.
+template <class T>
+class Run {
+ public:
+  Run(const BlockProduct& product, const Tensor& workspace, const Tensor& out)
+      : product_(product),
+        rows_(out.shape().rows()),
+        columns_(out.shape().columns()),
+        in_(product.x.shape().columns()),
+        x_(workspace.data<std::byte>(), rows_, in_),
+        own_(workspace.data<std::byte>() + RoundedRows::bytes(rows_, in_)),
+        own_bytes_(BlockWorkspace::bytes(rows_)),
+        from_(product.x.data<T>()),
+        to_(out.data<T>()),
+        bias_(product.bias ? product.bias.data<float>() : nullptr),
+        residual_(product.residual ? product.residual.data<T>() : nullptr) {}
+
+  void run() const {
+    int64_t blocks = rows_ * in_ / kRounded;
+#pragma omp for schedule(static)
+    for (int64_t b = 0; b < blocks; ++b)
+      round_block(from_ + b * kRounded, x_.codes + b * kRounded, x_.scales[b], x_.sums + 2 * b);
+    if (rows_ <= BlockPanels::kFewRows)
+      run_few();
+    else
+      run_many();
+  }
+
+ private:
+  const BlockProduct& product_;
+  int64_t rows_, columns_, in_;
+  RoundedRows x_;
+  std::byte* own_;
+  int64_t own_bytes_;
+  const T* from_;
+  T* to_;
+  const float* bias_;
+  const T* residual_;
+
+  /// Calls use(panels, bytes of the panel, its rows, its first column of out) for this thread's share.
+  template <class Use>
+  void each_panel(Use use) const {
+    int64_t threads = omp_get_num_threads(), me = omp_get_thread_num(), total = 0, before = 0, column = 0;
+    for (const BlockMatrix& part : product_.parts) total += panels_of(part);
+    int64_t begin = total * me / threads, end = total * (me + 1) / threads;
+    for (const BlockMatrix& part : product_.parts) {
+      const BlockPanels& panels = *find_block_panels(kVectorIsa, *part.format);
+      int64_t count = panels_of(part), bytes = in_ / part.format->elements * panels.chunk_bytes;
+      for (int64_t p = begin > before ? begin - before : 0; p < count && before + p < end; ++p)
+        use(panels, *part.format, part.blocks.template data<std::byte>() + p * bytes,
+            least(kPanelRows, part.shape[0] - p * kPanelRows), column + p * kPanelRows);
+      before += count;
+      column += part.shape[0];
+    }
+  }
+  static int64_t panels_of(const BlockMatrix& part) { return (part.shape[0] + kPanelRows - 1) / kPanelRows; }
+
+  void run_few() const {
+    each_panel([&](const BlockPanels& panels, const BlockFormat& format, const std::byte* panel, int64_t count,
+                   int64_t column) {
+      alignas(64) float sums[BlockPanels::kFewRows * kPanelRows];
+      if (rows_ > 0) panels.few[rows_ - 1](panel, in_ / format.elements, {x_.codes, x_.scales, x_.sums, in_}, sums);
+      finish(sums, 0, rows_, column, count);
+    });
+  }
+
+  void run_many() const {
+    std::byte* own = own_ + omp_get_thread_num() * own_bytes_;
+    each_panel([&](const BlockPanels& panels, const BlockFormat& format, const std::byte* panel, int64_t count,
+                   int64_t column) {
+      for (int64_t first = 0; first < rows_; first += kRowsAtOnce)
+        multiply(panels, format, panel, {own}, first, least(kRowsAtOnce, rows_ - first), count, column);
+    });
+  }
+
+  void multiply(const BlockPanels& panels, const BlockFormat& format, const std::byte* panel, const BlockWorkspace& own,
+                int64_t first, int64_t rows, int64_t count, int64_t column) const {
+    for (int64_t i = 0; i < rows * kPanelRows; ++i) own.sums[i] = 0;
+    for (int64_t at = 0; at < in_; at += kUnpacked) {
+      int64_t elements = least(kUnpacked, in_ - at);
+      panels.unpack(panel + at / format.elements * panels.chunk_bytes, elements / format.elements, own.panel);
+      panels.many(own.panel, elements,
+                  {x_.codes + first * in_ + at, x_.scales + (first * in_ + at) / kRounded,
+                   x_.sums + (first * in_ + at) / kSummed, in_},
+                  rows, own.sums);
+    }
+    finish(own.sums, first, rows, column, count);
+  }
+
+  void finish(const float* sums, int64_t first, int64_t rows, int64_t column, int64_t count) const {
+    for (int64_t r = 0; r < rows; ++r, sums += kPanelRows) {
+      int64_t at = (first + r) * columns_ + column;
+      for (int64_t c = 0; c < count; ++c) {
+        float value = sums[c];
+        if (bias_) value += bias_[column + c];
+        if (residual_) value += wide(residual_[at + c]);
+        narrow(value, to_[at + c]);
+      }
+    }
+  }
+};
+
+template <class T>
+void multiply_as(const BlockProduct& product, Tensor& workspace, Tensor& out) {
+  Run<T> run(product, workspace, out);
+#pragma omp parallel
+  run.run();
+}
+
+void multiply_simd(const BlockProduct& product, Tensor& workspace, Tensor& out) {
+  for (const BlockMatrix& part : product.parts)
+    if (!part.packed) return multiply_blocks_plain(product, workspace, out);
+  if (out.dtype() == DType::f32) return multiply_as<float>(product, workspace, out);
+  multiply_as<BF16>(product, workspace, out);
+}
+
+const bool provided = block_product_kernel.provide(kVectorIsa, multiply_simd);
+
+}  // namespace
+}  // namespace lathe::LATHE_ISA
