@@ -135,12 +135,13 @@ int generate(Options& options) {
   DType dtype = dtype_of(options.dtype, device);
   DecoderLimits limits =
       limits_for(ids, options.generation.max_new_tokens, directory.config.max_position_embeddings, options.batch);
-  InferencePlan plan = plan_inference(directory.config, dtype, limits, device);
+  auto load = [&] { return load_model(directory.files, directory.config, dtype); };
+  InferencePlan plan = plan_inference(load, directory.config, dtype, limits, device);
   require_fits(plan, limits, dtype, memory_budget(device));
 
   InterruptGuard guard;
   Runtime runtime(device, plan.capacity);
-  std::unique_ptr<Model> model = load_model(directory.files, directory.config, dtype);
+  std::unique_ptr<Model> model = load();
   Graphs graphs(1);
   Decoder decoder(*model, directory.config, dtype, limits, &graphs);
   Generator generator(decoder, directory.tokenizer, directory.end_tokens, options.generation);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "lathe/base/error.h"
+#include "lathe/quant/block_format.h"
 
 namespace lathe {
 namespace {
@@ -55,6 +56,37 @@ void read_rows(const Places& places, const ElementType& type, To* to) {
   }
 }
 
+/// Calls use(row of the slice, where its blocks begin in the file).
+template <class Use>
+void each_row_of_blocks(const FileTensor& tensor, const BlockFormat& format, const Slice& slice, Use use) {
+  int64_t whole = bytes_of_row(format, slice.whole_columns), first = bytes_of_row(format, slice.first_column);
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < slice.rows; ++row) {
+    int64_t of_tensor = slice.first_row + row;
+    use(row, tensor.bytes.data() + (tensor.row ? tensor.row(of_tensor) : of_tensor) * whole + first);
+  }
+}
+
+/// Rows of blocks as they are, into u8, or as numbers.
+void read_blocks(const FileTensor& tensor, const BlockFormat& format, const Slice& slice, DType dtype, std::byte* to) {
+  if (dtype == DType::u8) {
+    int64_t bytes = bytes_of_row(format, slice.columns);
+    return each_row_of_blocks(tensor, format, slice, [&](int64_t row, const std::byte* blocks) {
+      std::memcpy(to + row * bytes, blocks, size_t(bytes));
+    });
+  }
+  visit_floating(dtype, [&]<class To>(Element<To>) {
+    auto* rows = reinterpret_cast<To*>(to);
+    each_row_of_blocks(tensor, format, slice, [&](int64_t row, const std::byte* blocks) {
+      float elements[256];
+      for (int64_t at = 0; at < slice.columns; at += format.elements, blocks += format.bytes) {
+        dequantize_blocks(format, blocks, format.elements, elements);
+        for (int64_t i = 0; i < format.elements; ++i) rows[row * slice.columns + at + i] = To(elements[i] + tensor.add);
+      }
+    });
+  });
+}
+
 }  // namespace
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -74,6 +106,11 @@ void check_fits(const FileTensor& tensor, const Slice& slice) {
   as_there.transposed = slice.transposed && !tensor.out_in;
   require(tensor.shape == file_shape(as_there), tensor.file, ": tensor \"", tensor.name, "\" is ",
           shape_text(tensor.shape), "; the model needs ", shape_text(file_shape(as_there)));
+  if (const BlockFormat* format = find_block_format(tensor.type)) {
+    require(!slice.vector && !as_there.transposed && slice.whole_columns % format->elements == 0, tensor.file,
+            ": tensor \"", tensor.name, "\" has type ", tensor.type, "; blocks must divide the rows of a matrix");
+    return;
+  }
   const ElementType* type = tensor.elements();
   require(type != nullptr, tensor.file, ": tensor \"", tensor.name, "\" has type ", tensor.type, ", which is not read");
   require(type->value != nullptr, tensor.file, ": tensor \"", tensor.name, "\" has type ", tensor.type,
@@ -81,6 +118,7 @@ void check_fits(const FileTensor& tensor, const Slice& slice) {
 }
 
 void read_slice(const FileTensor& tensor, const Slice& slice, DType dtype, std::byte* to) {
+  if (const BlockFormat* format = find_block_format(tensor.type)) return read_blocks(tensor, *format, slice, dtype, to);
   const ElementType& type = *tensor.elements();
   Places places{tensor, slice};
   visit_floating(dtype, [&]<class To>(Element<To>) {

@@ -21,13 +21,13 @@ struct FileTensor {
   std::function<int64_t(int64_t)> row = nullptr;  ///< where it holds a row of the model's tensor; null: at the same
   float add = 0;                                  ///< the model's numbers are these plus that
 
-  const ElementType* elements() const { return find_element_type(type); }  ///< null: blocks
+  const ElementType* elements() const { return find_element_type(type); }  ///< null: blocks (quant/block_format.h)
 };
 
 /// Throws Error where `tensor` is not what `slice` is part of, or has a type that weights cannot be read from.
 void check_fits(const FileTensor& tensor, const Slice& slice);
 
-/// Rows of `to` from the rectangle `slice` of a tensor that fits, converted to `dtype`.
+/// Rows of `to` from the rectangle `slice` of a tensor that fits, converted to `dtype`; u8: blocks as they are.
 void read_slice(const FileTensor& tensor, const Slice& slice, DType dtype, std::byte* to);
 
 std::string shape_text(const std::vector<int64_t>& shape);  ///< "[4, 2]"

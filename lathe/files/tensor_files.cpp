@@ -42,13 +42,14 @@ void copy_elements(const From* from, int64_t from_stride, To* to, int64_t count)
 void load(Stored& stored, const TensorFiles& files, const std::string& prefix) {
   std::optional<HostBytes> host;
   if (!stored.kept.is_meta()) host.emplace(stored.kept, HostBytes::Use::write);
+  DType dtype = stored.kept.dtype();
   int64_t done = 0;
   for (const Slice& slice : stored.slices) {
     const FileTensor* tensor = files.find(slice.name, prefix);
     require(tensor != nullptr, files.path(), ": no tensor \"", slice.name, "\"; the model needs it");
     check_fits(*tensor, slice);
-    if (host) read_slice(*tensor, slice, stored.kept.dtype(), host->data<std::byte>() + done);
-    done += slice.rows * slice.columns * size_of(stored.kept.dtype());
+    if (host) read_slice(*tensor, slice, dtype, host->data<std::byte>() + done);
+    done += slice.rows * (dtype == DType::u8 ? stored.kept.shape()[1] : slice.columns * size_of(dtype));
   }
   if (host) host->store();
 }

@@ -70,9 +70,18 @@ void Decoder::largest_step() {
 }
 
 InferencePlan plan_inference(const ModelConfig& config, DType dtype, const DecoderLimits& limits, Device device) {
+  auto load = [&] {
+    std::unique_ptr<Model> model = make_model(config);
+    prepare_for_use(*model, dtype, nullptr);
+    return model;
+  };
+  return plan_inference(load, config, dtype, limits, device);
+}
+
+InferencePlan plan_inference(const std::function<std::unique_ptr<Model>()>& load, const ModelConfig& config,
+                             DType dtype, const DecoderLimits& limits, Device device) {
   Runtime runtime(device.as_meta(), Runtime::kUnbounded);
-  std::unique_ptr<Model> model = make_model(config);
-  prepare_for_use(*model, dtype, nullptr);
+  std::unique_ptr<Model> model = load();
   Decoder decoder(*model, config, dtype, limits);
   InferencePlan plan;
   plan.persistent = runtime.arena.use().reserved;

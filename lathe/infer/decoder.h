@@ -60,6 +60,10 @@ struct InferencePlan {
 /// Rehearses the use of a model as `device` would run it, without taking memory.
 InferencePlan plan_inference(const ModelConfig& config, DType dtype, const DecoderLimits& limits, Device device = {});
 
+/// The same of the model that `load` makes, with its bytes, on the current Runtime.
+InferencePlan plan_inference(const std::function<std::unique_ptr<Model>()>& load, const ModelConfig& config,
+                             DType dtype, const DecoderLimits& limits, Device device = {});
+
 /// The table that is shown where the plan does not fit.
 std::string memory_table(const InferencePlan& plan);
 
