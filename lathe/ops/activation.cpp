@@ -27,8 +27,9 @@ Activation activation_named(std::string_view name) {
   if (name == "quick_gelu") return Activation::quick_gelu;
   if (name == "silu" || name == "swish") return Activation::silu;
   if (name == "relu") return Activation::relu;
-  throw Error(
-      text("hidden_act \"", name, "\" is none of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu"));
+  if (name == "tanh") return Activation::tanh;
+  throw Error(text("hidden_act \"", name,
+                   "\" is none of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu, tanh"));
 }
 
 Tensor activate(const Tensor& x, Activation activation) {
@@ -82,6 +83,11 @@ Point sigmoid_gate(float x, float slope) {
   return {x * gate, gate + slope * x * gate * (1 - gate)};
 }
 
+Point tanh_point(float x) {
+  float t = std::tanh(x);
+  return {t, 1 - t * t};
+}
+
 Point at(Activation activation, float x) {
   switch (activation) {
     case Activation::gelu:
@@ -92,6 +98,8 @@ Point at(Activation activation, float x) {
       return sigmoid_gate(x, 1.702f);
     case Activation::silu:
       return sigmoid_gate(x, 1);
+    case Activation::tanh:
+      return tanh_point(x);
     case Activation::relu:
       break;
   }

@@ -37,12 +37,19 @@ __device__ Point sigmoid_gate(float x, float slope) {
   return {x * gate, gate + slope * x * gate * (1.0f - gate)};
 }
 
+/// 2 sigmoid(2x) - 1.
+__device__ Point tanh_point(float x) {
+  float t = 2.0f * sigmoid(2.0f * x) - 1.0f;
+  return {t, 1.0f - t * t};
+}
+
 template <Activation activation>
 __device__ Point at(float x) {
   if constexpr (activation == Activation::gelu) return gelu(x);
   if constexpr (activation == Activation::gelu_tanh) return gelu_tanh(x);
   if constexpr (activation == Activation::quick_gelu) return sigmoid_gate(x, 1.702f);
   if constexpr (activation == Activation::silu) return sigmoid_gate(x, 1.0f);
+  if constexpr (activation == Activation::tanh) return tanh_point(x);
   return {x > 0 ? x : 0.0f, x > 0 ? 1.0f : 0.0f};
 }
 
@@ -108,6 +115,8 @@ void visit_activation(Activation activation, Visitor&& visitor) {
       return visitor(std::integral_constant<Activation, silu>());
     case relu:
       return visitor(std::integral_constant<Activation, relu>());
+    case tanh:
+      return visitor(std::integral_constant<Activation, tanh>());
   }
 }
 

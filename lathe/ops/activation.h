@@ -7,10 +7,11 @@
 namespace lathe {
 
 /// gelu: x * Phi(x); gelu_tanh: its tanh approximation (Hendrycks and Gimpel 2016); quick_gelu: x * sigmoid(1.702 x);
-/// silu: x * sigmoid(x).
-enum class Activation : uint8_t { gelu, gelu_tanh, quick_gelu, silu, relu };
+/// silu: x * sigmoid(x); tanh: as it says.
+enum class Activation : uint8_t { gelu, gelu_tanh, quick_gelu, silu, relu, tanh };
 
-/// By Hugging Face's `hidden_act`: gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu. Throws Error.
+/// By Hugging Face's `hidden_act`: gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu, tanh. Throws
+/// Error.
 Activation activation_named(std::string_view name);
 
 /// y = activation(x); floating, one type and shape.

@@ -37,6 +37,14 @@ struct Relu {
   static float slope(float x) { return x > 0 ? 1.0f : 0.0f; }
 };
 
+struct Tanh {
+  static float value(float x) { return tanh_of(x); }
+  static float slope(float x) {
+    float t = tanh_of(x);
+    return 1 - t * t;
+  }
+};
+
 template <class T, class A>
 void forward(const T* x, T* y, int64_t n) {
 #pragma omp simd
@@ -81,6 +89,8 @@ void visit(DType dtype, Activation activation, Run run) {
         return run.template operator()<T, SigmoidGate<1000>>();
       case Activation::relu:
         return run.template operator()<T, Relu>();
+      case Activation::tanh:
+        return run.template operator()<T, Tanh>();
     }
   });
 }
