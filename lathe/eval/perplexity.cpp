@@ -5,6 +5,7 @@
 
 #include "lathe/base/numbers.h"
 #include "lathe/files/load_model.h"
+#include "lathe/models/family.h"
 #include "lathe/nn/loss.h"
 #include "lathe/ops/rows.h"
 #include "lathe/tensor/tape.h"
@@ -97,6 +98,8 @@ WindowBatch blank_batch(const WindowOptions& options) {
 }
 
 void check(const WindowOptions& options, const ModelConfig& config) {
+  require(family_named(config.model_type).reading == Reading::decoder, "perplexity means nothing for ",
+          config.model_type, ", which does not predict a text token after token");
   require(options.window >= 1 && options.window <= config.max_position_embeddings, "a window of ", options.window,
           " tokens does not fit the model, which takes 1 to ", config.max_position_embeddings,
           " (max_position_embeddings)");

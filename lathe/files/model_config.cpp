@@ -7,6 +7,7 @@
 #include "lathe/base/json.h"
 #include "lathe/files/gguf_config.h"
 #include "lathe/models/family.h"
+#include "lathe/models/task.h"
 
 namespace lathe {
 namespace {
@@ -16,6 +17,29 @@ int64_t token_id(const nlohmann::json& json, const char* field) {
   if (found == json.end() || found->is_null()) return -1;
   const nlohmann::json& first = found->is_array() && !found->empty() ? found->front() : *found;  // several end tokens
   return first.get<int64_t>();
+}
+
+/// The class of transformers that wrote it, where it says one.
+std::string architecture_of(const nlohmann::json& json) {
+  auto found = json.find("architectures");
+  if (found == json.end() || !found->is_array() || found->empty()) return "";
+  return found->front().get<std::string>();
+}
+
+/// Names of a classifier's outputs: of id2label, or LABEL_0 ... as transformers calls them.
+std::vector<std::string> labels_of(const nlohmann::json& json) {
+  constexpr int64_t kMost = 1 << 20;
+  auto named = json.find("id2label");
+  bool names = named != json.end() && named->is_object() && !named->empty();
+  int64_t count = names ? int64_t(named->size()) : json.value("num_labels", int64_t{2});
+  require(count > 0 && count <= kMost, "num_labels = ", count, " must be from 1 to ", kMost);
+  std::vector<std::string> labels;
+  for (int64_t i = 0; i < count; ++i) {
+    std::string id = std::to_string(i);
+    require(!names || named->contains(id), "id2label has ", count, " labels but none for ", id);
+    labels.push_back(names ? named->at(id).get<std::string>() : "LABEL_" + id);
+  }
+  return labels;
 }
 
 /// Said even where there is none: transformers takes a missing one for the token of its family's first model.
@@ -35,6 +59,12 @@ ModelConfig read_model_config(const std::string& model) {
     config.initializer_range = json.value("initializer_range", 0.02);
     config.bos_token_id = token_id(json, "bos_token_id");
     config.eos_token_id = token_id(json, "eos_token_id");
+    config.pad_token_id = token_id(json, "pad_token_id");
+    config.decoder_start_token_id = token_id(json, "decoder_start_token_id");
+    config.forced_bos_token_id = token_id(json, "forced_bos_token_id");
+    config.forced_eos_token_id = token_id(json, "forced_eos_token_id");
+    config.architecture = architecture_of(json);
+    config.labels = labels_of(json);
     family_named(config.model_type).read(json, config);
     return completed(config);
   } catch (const nlohmann::json::exception& error) {
@@ -47,7 +77,7 @@ ModelConfig read_model_config(const std::string& model) {
 std::string model_config_json(const ModelConfig& config, DType dtype) {
   const Family& family = family_named(config.model_type);
   nlohmann::json json = {{"model_type", config.model_type},
-                         {"architectures", {family.architecture}},
+                         {"architectures", {architecture_of(config)}},
                          {"vocab_size", config.vocab_size},
                          {"tie_word_embeddings", config.tie_word_embeddings},
                          {"initializer_range", config.initializer_range},

@@ -37,7 +37,7 @@ struct ModelConfig {
   bool mlp_bias = false;
   double initializer_range = 0.02;
   double embd_pdrop = 0, resid_pdrop = 0;
-  int64_t bos_token_id = -1, eos_token_id = -1;
+  int64_t bos_token_id = -1, eos_token_id = -1, pad_token_id = -1;
 
   double partial_rotary_factor = 0;  ///< share of a head that positions turn
   double rope_local_base_freq = 0;   ///< Gemma 3: rope_theta of layers with a window
@@ -53,11 +53,26 @@ struct ModelConfig {
   bool do_layer_norm_before = true;     ///< OPT: norms before the parts rather than behind
   int64_t word_embed_proj_dim = 0;      ///< OPT: width of the table of tokens
   int64_t num_local_experts = 0, num_experts_per_tok = 0;
+
+  std::string architecture;         ///< the class of transformers that opens it: says what its head is; see task.h
+  std::vector<std::string> labels;  ///< what the outputs of a classifier mean
+  int64_t type_vocab_size = 0;      ///< kinds of segments that a text may have
+
+  int64_t num_decoder_layers = 0;       ///< of an encoder-decoder, whose num_hidden_layers are the encoder's; else 0
+  int64_t decoder_start_token_id = -1;  ///< what its texts begin with
+  int64_t forced_bos_token_id = -1, forced_eos_token_id = -1;  ///< first token behind that; last of a text cut short
+  int64_t relative_attention_num_buckets = 0, relative_attention_max_distance = 0;
+  bool gated_mlp = false;
+  bool scale_embedding = false;        ///< BART: vectors of tokens are multiplied by the root of hidden_size
+  bool scale_decoder_outputs = false;  ///< T5: hidden rows are divided by it before the head
 };
 
 constexpr int64_t kMostLayers = 1 << 16;  ///< of a model
 
 /// The window of `layer`: 0 where it sees everything.
 int64_t window_of(const ModelConfig& config, int64_t layer);
+
+/// Layers that write texts: those whose keys and values a cache holds.
+int64_t decoding_layers(const ModelConfig& config);
 
 }  // namespace lathe

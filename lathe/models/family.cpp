@@ -28,6 +28,8 @@ void check_sizes(const ModelConfig& c, int64_t least) {
   for (auto& [name, value] : sizes)
     require(value >= least && value <= kLargestSize, c.model_type, ": ", name, " = ", value, " must be from ", least,
             " to ", kLargestSize);
+  require(c.num_decoder_layers >= 0 && c.num_decoder_layers <= kMostLayers, c.model_type,
+          ": num_decoder_layers = ", c.num_decoder_layers, " must be from 0 to ", kMostLayers);
   require(c.num_hidden_layers <= kMostLayers, c.model_type, ": num_hidden_layers = ", c.num_hidden_layers, " is above ",
           kMostLayers);
 }
@@ -81,6 +83,10 @@ ModelConfig completed(ModelConfig c) {
   require(c.num_attention_heads % c.num_key_value_heads == 0, c.model_type, ": num_attention_heads ",
           c.num_attention_heads, " is no multiple of num_key_value_heads ", c.num_key_value_heads);
   return c;
+}
+
+int64_t decoding_layers(const ModelConfig& c) {
+  return c.num_decoder_layers > 0 ? c.num_decoder_layers : c.num_hidden_layers;
 }
 
 std::unique_ptr<Model> make_model(ModelConfig config, Mesh& mesh) {

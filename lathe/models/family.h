@@ -13,16 +13,21 @@
 
 namespace lathe {
 
+/// How a family's models go through a text: token after token (decoder), whole texts at once (encoder), or one text
+/// read whole and another written from it.
+enum class Reading : uint8_t { decoder, encoder, encoder_decoder };
+
 /// One family of models; provided by its one file.
 struct Family {
   std::string model_type;                 ///< as in config.json
-  std::string architecture;               ///< the class of transformers that opens it
+  std::string architecture;               ///< the class of transformers that opens it, where a config names none
   std::string tensor_prefix;              ///< files may leave it out: "transformer."
   void (*complete)(ModelConfig& config);  ///< fills zeros; throws Error naming contradictory fields
   std::unique_ptr<Model> (*make)(const ModelConfig& config, Mesh& mesh);
   void (*read)(const nlohmann::json& json, ModelConfig& config);   ///< from config.json
   void (*write)(const ModelConfig& config, nlohmann::json& json);  ///< to config.json
   std::optional<GgufForm> gguf = {};                               ///< nothing: GGUF files do not hold it
+  Reading reading = Reading::decoder;
 };
 
 /// Adds a family; used at namespace scope. Returns true.

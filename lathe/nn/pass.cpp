@@ -6,6 +6,17 @@ Tensor Pass::attend_memory(int, const Tensor&, const Project&, const AttentionSp
   throw InternalError("this pass has no encoder memory");
 }
 
+const Tensor& Pass::token_types() const {
+  static const Tensor none;
+  return none;
+}
+
+Tensor Pass::ends(const Tensor&, SequenceEnd) const {
+  throw InternalError("this pass does not say where sequences end");
+}
+
+Tensor Pass::finish_sequences(const Tensor& rows, const Project& head) { return head(rows); }
+
 Tensor Pass::rows(const Tensor& hidden) const { return hidden; }
 
 Tensor Pass::finish(const Tensor& hidden, const Project& head) { return head(rows(hidden)); }

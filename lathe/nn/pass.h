@@ -16,6 +16,9 @@ struct AdapterChoice {
   const Tensor* per_token = nullptr;  ///< i32 [tokens]: an adapter's index for each token, -1 none
 };
 
+/// The token that stands for its whole sequence.
+enum class SequenceEnd : uint8_t { first, last };
+
 /// What a forward pass knows besides activations. Training and inference each supply one, so a model asks `pass` and
 /// knows of neither packing, caches, losses nor randomness. Immutable while a tape that recorded with it lives.
 class Pass {
@@ -23,6 +26,7 @@ class Pass {
   virtual ~Pass() = default;
   virtual const Tensor& tokens() const = 0;     ///< i32 [tokens]
   virtual const Tensor& positions() const = 0;  ///< i32 [tokens]
+  virtual const Tensor& token_types() const;    ///< i32 [tokens]: the segment of each; empty: all of segment 0
 
   /// qkv [tokens, heads + 2 kv_heads, head_dim], not rotated -> [tokens, heads * head_dim]. The spec says scale,
   /// window, causality, softcap, rotary and bias.
@@ -36,6 +40,11 @@ class Pass {
   /// The end of a model: `head` maps hidden rows to logits. Here: head(rows(hidden)); training returns a loss instead,
   /// and never holds all logits.
   virtual Tensor finish(const Tensor& hidden, const Project& head);
+
+  /// One row of `hidden` a sequence. Throws InternalError in a pass that does not know.
+  virtual Tensor ends(const Tensor& hidden, SequenceEnd end) const;
+  /// The end of a model that says something of whole sequences: `head` maps their rows to logits. Here: head(rows).
+  virtual Tensor finish_sequences(const Tensor& rows, const Project& head);
 
   /// Dropout in training, x elsewhere. `use` tells apart several in a layer.
   virtual Tensor drop(const Tensor& x, float probability, int layer, int use) const;

@@ -41,6 +41,8 @@ Device JobSettings::device() const { return choose_device(training.device); }
 
 JobSettings resolved(JobSettings job) {
   job.model = completed(job.model);
+  require(family_named(job.model.model_type).reading == Reading::decoder, "model.model_type ", job.model.model_type,
+          ": training predicts a text token after token, which its models do not; gpt2, llama and the like do");
   TrainingSettings& t = job.training;
   if (t.sequence_length == 0) t.sequence_length = job.model.max_position_embeddings;
   if (t.dtype == TrainingSettings::Compute::automatic)

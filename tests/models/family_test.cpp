@@ -23,7 +23,7 @@ ModelConfig large_weights(const std::string& model_type) {
 }
 
 TEST(Family, IsFoundByItsModelType) {
-  EXPECT_THAT(family_names(), testing::IsSupersetOf({"gpt2", "llama", "mistral", "qwen3"}));
+  EXPECT_THAT(family_names(), testing::IsSupersetOf({"bart", "bert", "gpt2", "llama", "mistral", "qwen3", "t5"}));
   EXPECT_EQ(family_named("gpt2").architecture, "GPT2LMHeadModel");
   EXPECT_THAT([] { family_named("lama"); }, ThrowsMessage<Error>(HasSubstr("llama")));
 }

@@ -1,0 +1,84 @@
+// DistilBERT (Sanh et al. 2019): BERT with half the layers, without segments and without a pooler.
+#include <nlohmann/json.hpp>
+
+#include "lathe/models/bidirectional.h"
+#include "lathe/models/family.h"
+#include "lathe/models/heads.h"
+
+namespace lathe {
+namespace {
+
+EncoderLayerNames layer_names(int layer) {
+  std::string name = text("distilbert.transformer.layer.", layer);
+  return {.q = name + ".attention.q_lin",
+          .k = name + ".attention.k_lin",
+          .v = name + ".attention.v_lin",
+          .o = name + ".attention.out_lin",
+          .attention_norm = name + ".sa_layer_norm",
+          .up = name + ".ffn.lin1",
+          .down = name + ".ffn.lin2",
+          .output_norm = name + ".output_layer_norm"};
+}
+
+HeadNames head_names(const ModelConfig& c) {
+  return {.masked_dense = "vocab_transform",
+          .masked_norm = "vocab_layer_norm",
+          .masked_bias = "vocab_projector.bias",
+          .sequence_dense = "pre_classifier",
+          .sequence_out = "classifier",
+          .token_out = "classifier",
+          .span_out = "qa_outputs",
+          .masked_activation = activation_named(c.hidden_act),
+          .sequence_activation = Activation::relu};
+}
+
+std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
+  auto model = std::make_unique<Model>();
+  auto table = std::make_unique<TokenTable>("distilbert.embeddings.word_embeddings.weight", c.vocab_size, c.hidden_size,
+                                            Init::normal(float(c.initializer_range)));
+  EmbeddingNames names = {.positions = "distilbert.embeddings.position_embeddings.weight",
+                          .types = "",
+                          .norm = "distilbert.embeddings.LayerNorm"};
+  model->blocks.push_back(std::make_unique<EncoderEmbedding>(c, names, *table));
+  for (int layer = 0; layer < c.num_hidden_layers; ++layer)
+    model->blocks.push_back(std::make_unique<EncoderLayer>(c, layer_names(layer), layer, mesh));
+  model->blocks.push_back(make_head(c, head_names(c), *table));
+  model->shared.push_back(std::move(table));
+  return model;
+}
+
+void read(const nlohmann::json& json, ModelConfig& c) {
+  c.vocab_size = json.value("vocab_size", int64_t{30522});
+  c.hidden_size = json.value("dim", int64_t{768});
+  c.num_hidden_layers = json.value("n_layers", int64_t{6});
+  c.num_attention_heads = json.value("n_heads", int64_t{12});
+  c.intermediate_size = json.value("hidden_dim", int64_t{3072});
+  c.max_position_embeddings = json.value("max_position_embeddings", int64_t{512});
+  c.hidden_act = json.value("activation", std::string("gelu"));
+  c.norm_eps = 1e-12;
+  c.embd_pdrop = c.resid_pdrop = json.value("dropout", 0.1);
+}
+
+void write(const ModelConfig& c, nlohmann::json& json) {
+  json["dim"] = c.hidden_size;
+  json["n_layers"] = c.num_hidden_layers;
+  json["n_heads"] = c.num_attention_heads;
+  json["hidden_dim"] = c.intermediate_size;
+  json["max_position_embeddings"] = c.max_position_embeddings;
+  json["activation"] = c.hidden_act;
+  json["dropout"] = c.resid_pdrop;
+  json["attention_dropout"] = 0.0;
+  write_labels(c, json);
+}
+
+const bool provided = provide_family({.model_type = "distilbert",
+                                      .architecture = "DistilBertForMaskedLM",
+                                      .tensor_prefix = "distilbert.",
+                                      .complete = complete_bidirectional,
+                                      .make = make,
+                                      .read = read,
+                                      .write = write,
+                                      .reading = Reading::encoder});
+
+}  // namespace
+}  // namespace lathe

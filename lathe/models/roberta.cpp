@@ -1,0 +1,81 @@
+// RoBERTa (Liu et al. 2019): BERT without segments, whose positions begin behind that of padding.
+#include <nlohmann/json.hpp>
+
+#include "lathe/models/bidirectional.h"
+#include "lathe/models/family.h"
+#include "lathe/models/heads.h"
+
+namespace lathe {
+namespace {
+
+EncoderLayerNames layer_names(int layer) {
+  std::string name = text("roberta.encoder.layer.", layer);
+  return {.q = name + ".attention.self.query",
+          .k = name + ".attention.self.key",
+          .v = name + ".attention.self.value",
+          .o = name + ".attention.output.dense",
+          .attention_norm = name + ".attention.output.LayerNorm",
+          .up = name + ".intermediate.dense",
+          .down = name + ".output.dense",
+          .output_norm = name + ".output.LayerNorm"};
+}
+
+HeadNames head_names() {
+  return {.masked_dense = "lm_head.dense",
+          .masked_norm = "lm_head.layer_norm",
+          .masked_bias = "lm_head.bias",
+          .sequence_dense = "classifier.dense",
+          .sequence_out = "classifier.out_proj",
+          .token_out = "classifier",
+          .span_out = "qa_outputs"};
+}
+
+/// Padding has a position of its own, its token's id, and positions count from the one behind it.
+int64_t first_position(const ModelConfig& c) { return c.pad_token_id + 1; }
+
+std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
+  auto model = std::make_unique<Model>();
+  auto table = std::make_unique<TokenTable>("roberta.embeddings.word_embeddings.weight", c.vocab_size, c.hidden_size,
+                                            Init::normal(float(c.initializer_range)));
+  EmbeddingNames names = {.positions = "roberta.embeddings.position_embeddings.weight",
+                          .types = "roberta.embeddings.token_type_embeddings.weight",
+                          .norm = "roberta.embeddings.LayerNorm"};
+  model->blocks.push_back(std::make_unique<EncoderEmbedding>(c, names, *table, first_position(c)));
+  for (int layer = 0; layer < c.num_hidden_layers; ++layer)
+    model->blocks.push_back(std::make_unique<EncoderLayer>(c, layer_names(layer), layer, mesh));
+  model->blocks.push_back(make_head(c, head_names(), *table));
+  model->shared.push_back(std::move(table));
+  return model;
+}
+
+void complete(ModelConfig& c) {
+  if (c.pad_token_id < 0) c.pad_token_id = 1;
+  if (c.type_vocab_size == 0) c.type_vocab_size = 1;
+  complete_bidirectional(c);
+}
+
+void read(const nlohmann::json& json, ModelConfig& c) {
+  read_bidirectional(json, c);
+  if (c.pad_token_id < 0) c.pad_token_id = 1;
+  c.vocab_size = json.value("vocab_size", int64_t{50265});
+  c.max_position_embeddings -= first_position(c);
+  require(c.max_position_embeddings > 0, "roberta: max_position_embeddings ",
+          c.max_position_embeddings + first_position(c), " leaves no position behind pad_token_id ", c.pad_token_id);
+}
+
+void write(const ModelConfig& c, nlohmann::json& json) {
+  write_bidirectional(c, json);
+  json["max_position_embeddings"] = c.max_position_embeddings + first_position(c);
+}
+
+const bool provided = provide_family({.model_type = "roberta",
+                                      .architecture = "RobertaForMaskedLM",
+                                      .tensor_prefix = "roberta.",
+                                      .complete = complete,
+                                      .make = make,
+                                      .read = read,
+                                      .write = write,
+                                      .reading = Reading::encoder});
+
+}  // namespace
+}  // namespace lathe
