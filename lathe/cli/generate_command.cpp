@@ -16,8 +16,11 @@
 #include "lathe/cli/escapes.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/files/load_model.h"
+#include "lathe/infer/beam_texts.h"
 #include "lathe/infer/generator.h"
 #include "lathe/infer/model_directory.h"
+#include "lathe/models/family.h"
+#include "lathe/models/task.h"
 #include "lathe/tensor/device_choice.h"
 
 namespace lathe::cli {
@@ -32,17 +35,23 @@ Examples:
   lathe generate runs/demo --step 500 --prompt "And" --top-p 0.9 --repetition-penalty 1.2 --seed 7
   lathe generate gpt2/ --prompt "Q: What is a lathe?\nA:" --stop "\n" --stop "Q:"
   lathe generate gpt2/ --file prompts.txt --json > results.jsonl
+  lathe generate flan-t5-small/ --prompt "Translate to German: I love you." --beams 4 --no-repeat-ngram 3
 
 The model is the newest checkpoint of a run, or any directory with config.json, model.safetensors and tokenizer.json.
 The text goes to standard output as it is written; with several prompts, each text when all are done. A file holds a
 prompt a line; one named .jsonl (or .jsonl.gz, .jsonl.zst) an object with "prompt" a line. In prompts and stop strings
-given as options, \n, \t and \\ mean what they do in C. One prompt's text does not depend on the others.)";
+given as options, \n, \t and \\ mean what they do in C. One prompt's text does not depend on the others.
+
+An encoder-decoder (T5, BART) reads the prompt and writes a text of its own. --beams searches for the likeliest text
+instead of drawing one: the text with the best log probability over its length to the power --length-penalty, one prompt
+after another; --early-stopping says when the search ends, as in transformers.)";
 
 struct Options {
   std::string model, file, device = "auto", dtype = "auto";
   std::optional<int64_t> step;
   std::vector<std::string> prompts;
   GenerationOptions generation;
+  BeamOptions search;
   int64_t batch = 8;
   bool json = false, greedy = false;
 };
@@ -124,17 +133,58 @@ void log_speed(const std::vector<Generated>& results, const InferencePlan& plan,
            format_bytes(plan.capacity));
 }
 
+/// How the model goes through a text, and what it begins with and ends in where it is an encoder-decoder.
+Reading prepare(Options& options, const ModelConfig& config) {
+  GenerationOptions& g = options.generation;
+  BeamOptions& s = options.search;
+  check_sampling(g.sampling);
+  Reading reading = family_named(config.model_type).reading;
+  require(reading != Reading::encoder && task_of(config) == Task::causal_lm, options.model, ": ",
+          architecture_of(config),
+          " reads texts whole and cannot continue them; lathe embed and lathe fill-mask use it");
+  if (reading == Reading::encoder_decoder) {
+    g.start_token = TokenId(config.decoder_start_token_id);
+    s.forced_bos_token_id = g.forced_bos_token_id = config.forced_bos_token_id;
+    s.forced_eos_token_id = g.forced_eos_token_id = config.forced_eos_token_id;
+  }
+  s.max_new_tokens = g.max_new_tokens;
+  s.repetition_penalty = g.sampling.repetition_penalty;
+  s.no_repeat_ngram_size = g.sampling.no_repeat_ngram_size;
+  check_beams(s);
+  require(s.beams == 1 || g.stop.empty(), "--stop does not go with --beams: a search ends at end tokens alone");
+  return reading;
+}
+
+/// The tokens of each prompt, and a decoder that suits them.
+DecoderLimits read_prompt_tokens(const Options& options, const ModelDirectory& directory, Reading reading,
+                                 std::vector<std::vector<TokenId>>& ids) {
+  bool encodes = reading == Reading::encoder_decoder;
+  for (const std::string& prompt : options.prompts)
+    ids.push_back(encodes ? directory.tokenizer.encode_with_template(prompt)
+                          : prompt_tokens(directory.tokenizer, prompt));
+  int64_t most = options.generation.max_new_tokens, context = directory.config.max_position_embeddings;
+  DecoderLimits limits =
+      encodes ? limits_for_sources(ids, most, context, options.batch) : limits_for(ids, most, context, options.batch);
+  return options.search.beams > 1 ? with_beams(limits, options.search.beams) : limits;
+}
+
+std::vector<Generated> write_texts(const Options& options, Decoder& decoder, const ModelDirectory& directory,
+                                   const std::vector<std::vector<TokenId>>& ids, const GenerationHooks& hooks) {
+  if (options.search.beams > 1)
+    return beam_texts(decoder, directory.tokenizer, directory.end_tokens, options.search,
+                      options.generation.start_token, ids, hooks);
+  return Generator(decoder, directory.tokenizer, directory.end_tokens, options.generation).run(ids, hooks);
+}
+
 int generate(Options& options) {
-  check_sampling(options.generation.sampling);
   ModelDirectory directory(model_directory(options.model, options.step));
+  Reading reading = prepare(options, directory.config);
   if (!options.file.empty()) read_prompts(options.file, options.prompts);
   require(!options.prompts.empty(), "give a --prompt, or a --file of prompts");
   std::vector<std::vector<TokenId>> ids;
-  for (const std::string& prompt : options.prompts) ids.push_back(prompt_tokens(directory.tokenizer, prompt));
+  DecoderLimits limits = read_prompt_tokens(options, directory, reading, ids);
   Device device = choose_device(options.device);
   DType dtype = dtype_of(options.dtype, device);
-  DecoderLimits limits =
-      limits_for(ids, options.generation.max_new_tokens, directory.config.max_position_embeddings, options.batch);
   auto load = [&] { return load_model(directory.files, directory.config, dtype); };
   InferencePlan plan = plan_inference(load, directory.config, dtype, limits, device);
   require_fits(plan, limits, dtype, memory_budget(device));
@@ -144,14 +194,15 @@ int generate(Options& options) {
   std::unique_ptr<Model> model = load();
   Graphs graphs(1);
   Decoder decoder(*model, directory.config, dtype, limits, &graphs);
-  Generator generator(decoder, directory.tokenizer, directory.end_tokens, options.generation);
   Output output(options, ids);
   auto start = std::chrono::steady_clock::now();
   std::vector<Generated> results =
-      generator.run(ids, {.on_text = [&](size_t, const std::string& piece) { output.piece(piece); },
-                          .on_finish = [&](size_t i, const Generated& result) { output.result(i, result); },
-                          .stop = interrupted,
-                          .run_step = [&](const std::function<void()>& step) { replay(plan.step.placement, step); }});
+      write_texts(options, decoder, directory, ids,
+                  {.on_text = [&](size_t, const std::string& piece) { output.piece(piece); },
+                   .on_finish = [&](size_t i, const Generated& result) { output.result(i, result); },
+                   .stop = interrupted,
+                   .run_step = [&](const std::function<void()>& step) { replay(plan.step.placement, step); },
+                   .run_start = [&](const std::function<void()>& step) { replay(plan.start.placement, step); }});
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   log_speed(results, plan, dtype, seconds);
   return interrupt_status();
@@ -191,6 +242,19 @@ std::function<int()> declare(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--repetition-penalty", s.repetition_penalty, "above 1: avoid tokens that occurred")
       ->capture_default_str();
+  app.add_option("--no-repeat-ngram", s.no_repeat_ngram_size, "no N tokens in a row occur twice; 0: they may")
+      ->capture_default_str()
+      ->type_name("N");
+  options->search.beams = 1;
+  app.add_option("--beams", options->search.beams, "above 1: search for the likeliest text with this many candidates")
+      ->capture_default_str();
+  app.add_option("--length-penalty", options->search.length_penalty, "of a search: above 0 favours longer texts")
+      ->capture_default_str();
+  app.add_option("--early-stopping", options->search.early_stopping, "of a search: no, yes or never")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, EarlyStopping>{
+          {"no", EarlyStopping::no}, {"yes", EarlyStopping::yes}, {"never", EarlyStopping::never}}))
+      ->default_str("no")
+      ->type_name("WORD");
   app.add_option("--seed", s.seed, "of the random numbers")->capture_default_str();
   app.add_option("--device", options->device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")
       ->capture_default_str();

@@ -3,17 +3,20 @@
 #include "lathe/ops/cache_write.h"
 #include "lathe/ops/rotary.h"
 #include "lathe/ops/rows.h"
+#include "lathe/tensor/sum.h"
 #include "lathe/tensor/transfer.h"
 
 namespace lathe {
 
 StepInputs::StepInputs(int64_t most_tokens, int64_t sequences) {
   PurposeScope scope(Purpose::workspace);
-  all_ = Tensor::empty({3 * most_tokens + 4 * sequences + 1}, DType::i32);
+  all_ = Tensor::empty({3 * most_tokens + 7 * sequences + 2}, DType::i32);
 }
 
-void StepInputs::load(std::span<const Feed> feeds, KvCache& cache) {
+void StepInputs::load(std::span<const Feed> feeds, KvCache& cache, const KvCache* memory) {
   std::vector<int32_t> token, position, slot, offset = {0}, end, start, length;
+  std::vector<int32_t> memory_offset = {0}, memory_start, memory_length;
+  int64_t about = -1;
   for (const Feed& feed : feeds) {
     int64_t before = cache.length(feed.sequence), first = cache.first_slot(feed.sequence);
     cache.append(feed.sequence, int64_t(feed.tokens.size()));
@@ -26,6 +29,15 @@ void StepInputs::load(std::span<const Feed> feeds, KvCache& cache) {
     end.push_back(int32_t(token.size()) - 1);
     start.push_back(int32_t(first));
     length.push_back(int32_t(cache.length(feed.sequence)));
+    if (!memory) continue;
+    if (int64_t text = feed.memory < 0 ? feed.sequence : feed.memory; text == about) {
+      memory_offset.back() = int32_t(token.size());
+    } else {
+      about = text;
+      memory_offset.push_back(int32_t(token.size()));
+      memory_start.push_back(int32_t(memory->first_slot(text)));
+      memory_length.push_back(int32_t(memory->length(text)));
+    }
   }
   host_.clear();
   auto part = [&](const std::vector<int32_t>& numbers) {
@@ -34,6 +46,8 @@ void StepInputs::load(std::span<const Feed> feeds, KvCache& cache) {
   };
   tokens = part(token), positions = part(position), slots = part(slot), offsets = part(offset);
   last = part(end), starts = part(start), lengths = part(length);
+  if (memory)
+    memory_offsets = part(memory_offset), memory_starts = part(memory_start), memory_lengths = part(memory_length);
   Tensor used = all_.rows(0, int64_t(host_.size()));
   upload(std::span<const int32_t>(host_), used);
 }
@@ -45,6 +59,21 @@ Tensor CachedPass::attend(int layer, const Tensor& qkv, const AttentionSpec& spe
   Tensor& cache = cache_.layer(layer);
   Tensor q = cache_write(rotated, inputs_.slots, spec.heads, cache);
   return attention_cached(q, cache, inputs_.offsets, {inputs_.starts, inputs_.lengths, cache_.capacity()}, spec);
+}
+
+Tensor CachedPass::attend_memory(int layer, const Tensor& q, const Project& keys_and_values,
+                                 const AttentionSpec& spec) {
+  if (!memory_) return Pass::attend_memory(layer, q, keys_and_values, spec);
+  Tensor& cache = memory_->layer(layer);
+  if (new_memory_) {
+    Tensor made = keys_and_values(new_memory_->rows);
+    for (const NewMemory::Part& part : new_memory_->parts) {
+      Tensor slots = cache.rows(memory_->first_slot(part.sequence), part.count);
+      copy(made.rows(part.first, part.count), slots);
+    }
+  }
+  return attention_cached(q, cache, inputs_.memory_offsets,
+                          {inputs_.memory_starts, inputs_.memory_lengths, memory_->capacity()}, spec);
 }
 
 Tensor CachedPass::rows(const Tensor& hidden) const { return gather_rows(hidden, inputs_.last); }

@@ -20,6 +20,12 @@ Tensor logits_of(int64_t sequences, int64_t columns, DType dtype) {
   return Tensor::empty({sequences, columns}, dtype);
 }
 
+/// What `limits` says of sources, or nothing without them.
+template <class T, class... Arguments>
+std::optional<T> for_sources(const DecoderLimits& limits, Arguments&&... arguments) {
+  return limits.sources > 0 ? std::optional<T>(std::in_place, std::forward<Arguments>(arguments)...) : std::nullopt;
+}
+
 }  // namespace
 
 Decoder::Decoder(Model& model, const ModelConfig& config, DType dtype, const DecoderLimits& limits, Graphs* graphs)
@@ -27,18 +33,24 @@ Decoder::Decoder(Model& model, const ModelConfig& config, DType dtype, const Dec
       limits_(limits),
       vocabulary_(config.vocab_size),
       cache_(config, dtype, limits.sequences, limits.length),
+      memory_(for_sources<KvCache>(limits, config, dtype, limits.sources, limits.source_length)),
+      encoding_(for_sources<EncodingPass>(
+          limits, EncodingLimits{.tokens = limits.step_source_tokens, .sequences = limits.sources})),
       inputs_(limits.step_tokens, limits.sequences),
       logits_(logits_of(limits.sequences, padded_vocabulary(config.vocab_size), dtype)),
-      pass_(inputs_, cache_),
+      pass_(inputs_, cache_, memory_ ? &*memory_ : nullptr),
       graphs_(graphs) {
   if (limits.step_tokens < limits.sequences || limits.sequences < 1 || limits.length < 1)
     throw InternalError(text("a decoder of ", limits.sequences, " sequences of ", limits.length, " tokens, ",
                              limits.step_tokens, " a step"));
+  if (model.encoder.empty() != (limits.sources == 0) || limits.step_source_tokens < limits.source_length)
+    throw InternalError(text("a decoder ", model.encoder.empty() ? "without" : "with", " an encoder and of ",
+                             limits.sources, " sources"));
 }
 
 void Decoder::step(std::span<const Feed> feeds, const std::function<void(const Tensor& logits)>& use) {
   auto count = int64_t(feeds.size());
-  inputs_.load(feeds, cache_);
+  load(feeds);
   bool decoding = std::all_of(feeds.begin(), feeds.end(), [](const Feed& feed) { return feed.tokens.size() == 1; });
   if (graphs_ && decoding) {
     std::optional<MeasureProducts> measuring;
@@ -50,23 +62,68 @@ void Decoder::step(std::span<const Feed> feeds, const std::function<void(const T
   use(logits_.rows(0, count));
 }
 
+void Decoder::start(std::span<const Source> sources, std::span<const Feed> feeds,
+                    const std::function<void(const Tensor& logits)>& use) {
+  std::vector<WholeText> texts;
+  NewMemory made;
+  int64_t first = 0;
+  for (const Source& source : sources) {
+    auto count = int64_t(source.tokens.size());
+    texts.push_back({source.tokens, {}, {}});
+    made.parts.push_back({source.number, first, count});
+    first += count;
+    memory_->clear(source.number);
+    memory_->append(source.number, count);
+  }
+  encoding_->load(texts);
+  load(feeds);
+  {
+    Recording paused(nullptr);
+    made.rows = through(model_.encoder, *encoding_);
+  }
+  pass_.bring(&made);
+  forward(int64_t(feeds.size()));
+  pass_.bring(nullptr);
+  made.rows = Tensor();
+  use(logits_.rows(0, int64_t(feeds.size())));
+}
+
 void Decoder::forward(int64_t feeds) {
   Recording paused(nullptr);
   Tensor logits = logits_.rows(0, feeds);
   copy(model_.forward(pass_), logits);
 }
 
-void Decoder::largest_step() {
-  int64_t left = std::min(limits_.step_tokens, limits_.sequences * limits_.length);
-  std::vector<uint32_t> tokens(size_t(left), 0);
+std::vector<Feed> Decoder::largest_feeds(const std::vector<uint32_t>& tokens) const {
+  auto left = int64_t(tokens.size());
   std::vector<Feed> feeds;
   for (int64_t s = 0; s < limits_.sequences; ++s) {
     int64_t share = left / (limits_.sequences - s);
-    feeds.push_back({s, std::span(tokens).first(size_t(share))});
+    feeds.push_back({s, std::span(tokens).first(size_t(share)), memory_ ? s % limits_.sources : -1});
     left -= share;
   }
-  step(feeds, [](const Tensor&) {});
+  return feeds;
+}
+
+void Decoder::largest_step() {
+  std::vector<uint32_t> tokens(size_t(std::min(limits_.step_tokens, limits_.sequences * limits_.length)), 0);
+  step(largest_feeds(tokens), [](const Tensor&) {});
   for (int64_t s = 0; s < limits_.sequences; ++s) clear(s);
+}
+
+void Decoder::largest_start() {
+  std::vector<uint32_t> tokens(size_t(std::min(limits_.step_tokens, limits_.sequences * limits_.length)), 0),
+      source_tokens(size_t(limits_.source_length), 0);
+  std::vector<Source> sources;
+  int64_t left = limits_.step_source_tokens;
+  for (int64_t n = 0; n < limits_.sources && left > 0; ++n) {
+    int64_t count = std::min(left - std::min(limits_.sources - n - 1, left - 1), limits_.source_length);
+    sources.push_back({n, std::span(source_tokens).first(size_t(count))});
+    left -= count;
+  }
+  start(sources, largest_feeds(tokens), [](const Tensor&) {});
+  for (int64_t s = 0; s < limits_.sequences; ++s) clear(s);
+  for (int64_t n = 0; n < limits_.sources; ++n) memory_->clear(n);
 }
 
 InferencePlan plan_inference(const ModelConfig& config, DType dtype, const DecoderLimits& limits, Device device) {
@@ -87,12 +144,15 @@ InferencePlan plan_inference(const std::function<std::unique_ptr<Model>()>& load
   plan.persistent = runtime.arena.use().reserved;
   plan.by_purpose = runtime.arena.use().live_by_purpose;
   plan.step = rehearse([&] { decoder.largest_step(); });
-  plan.capacity = std::max(plan.persistent, runtime.arena.kept_end() + plan.step.placement.reserved);
+  if (decoder.has_encoder()) plan.start = rehearse([&] { decoder.largest_start(); });
+  int64_t episode = std::max(plan.step.placement.reserved, plan.start.placement.reserved);
+  plan.capacity = std::max(plan.persistent, runtime.arena.kept_end() + episode);
   return plan;
 }
 
 std::string memory_table(const InferencePlan& plan) {
-  return text("memory ", format_bytes(plan.capacity), ", at its peak:\n", table_of(plan.step.at_peak));
+  const Rehearsal& largest = plan.start.peak > plan.step.peak ? plan.start : plan.step;
+  return text("memory ", format_bytes(plan.capacity), ", at its peak:\n", table_of(largest.at_peak));
 }
 
 void require_fits(const InferencePlan& plan, const DecoderLimits& limits, DType dtype, int64_t budget) {

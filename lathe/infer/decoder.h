@@ -1,8 +1,10 @@
 #pragma once
 
+#include <optional>
 #include <set>
 
 #include "lathe/infer/cached_pass.h"
+#include "lathe/infer/encoding_pass.h"
 #include "lathe/nn/module.h"
 #include "lathe/tensor/graphs.h"
 #include "lathe/tensor/rehearse.h"
@@ -14,6 +16,15 @@ struct DecoderLimits {
   int64_t sequences = 1;    ///< at a time
   int64_t length = 0;       ///< tokens a sequence
   int64_t step_tokens = 0;  ///< new tokens in one step, of all sequences; at least `sequences`
+  /// Of an encoder-decoder: texts that sequences are written about, at a time; tokens of each; and of all that one step
+  /// reads, at least as many.
+  int64_t sources = 0, source_length = 0, step_source_tokens = 0;
+};
+
+/// A text that an encoder reads before sequences are written about it.
+struct Source {
+  int64_t number;  ///< below DecoderLimits::sources; Feed::memory
+  std::span<const uint32_t> tokens;
 };
 
 /// A model with a cache, on the current Runtime, real or meta. Its constructor takes all bytes that persist besides the
@@ -29,19 +40,31 @@ class Decoder {
   /// each to `use`.
   void step(std::span<const Feed> feeds, const std::function<void(const Tensor& logits)>& use);
   void largest_step();
+  /// A step before which the encoder reads `sources`, of which nothing was known, and after which their memory stays:
+  /// an episode of its own kind, the largest of which is largest_start().
+  void start(std::span<const Source> sources, std::span<const Feed> feeds,
+             const std::function<void(const Tensor& logits)>& use);
+  void largest_start();
   /// Forgets the tokens of `sequence`.
   void clear(int64_t sequence) { cache_.clear(sequence); }
+  /// Makes sequence `to` what `from` is.
+  void copy_sequence(int64_t from, int64_t to) { cache_.copy_sequence(from, to); }
 
   const DecoderLimits& limits() const { return limits_; }
   int64_t vocabulary() const { return vocabulary_; }
+  bool has_encoder() const { return memory_.has_value(); }
 
  private:
   void forward(int64_t feeds);
+  void load(std::span<const Feed> feeds) { inputs_.load(feeds, cache_, memory_ ? &*memory_ : nullptr); }
+  std::vector<Feed> largest_feeds(const std::vector<uint32_t>& tokens) const;
 
   Model& model_;
   DecoderLimits limits_;
   int64_t vocabulary_;
   KvCache cache_;
+  std::optional<KvCache> memory_;
+  std::optional<EncodingPass> encoding_;
   StepInputs inputs_;
   Tensor logits_;  ///< [sequences, columns of logits]
   CachedPass pass_;
@@ -53,8 +76,8 @@ class Decoder {
 struct InferencePlan {
   int64_t persistent = 0;       ///< bytes of the arena that are taken before the first step
   BytesByPurpose by_purpose{};  ///< the same, split
-  Rehearsal step;
-  int64_t capacity = 0;  ///< bytes of the arena in all
+  Rehearsal step, start;        ///< start: of an encoder-decoder alone
+  int64_t capacity = 0;         ///< bytes of the arena in all
 };
 
 /// Rehearses the use of a model as `device` would run it, without taking memory.

@@ -6,8 +6,8 @@
 #include <list>
 #include <optional>
 
+#include "lathe/infer/host_logits.h"
 #include "lathe/infer/stop_strings.h"
-#include "lathe/tensor/host_bytes.h"
 
 namespace lathe {
 namespace {
@@ -17,10 +17,15 @@ using Clock = std::chrono::steady_clock;
 /// A text that is being written.
 struct Sequence {
   Sequence(const GenerationOptions& options, const Tokenizer& tokenizer, size_t number, int64_t at,
-           const std::vector<TokenId>& prompt, int64_t longest)
-      : prompt_number(number), seat(at), sampler(options.sampling, number), stream(tokenizer), stops(options.stop) {
+           std::span<const TokenId> begin, int64_t longest)
+      : prompt_number(number),
+        seat(at),
+        prompt_tokens(begin.size()),
+        sampler(options.sampling, number),
+        stream(tokenizer),
+        stops(options.stop) {
     history.reserve(size_t(longest) + 1);  // spans of it stay valid
-    history.assign(prompt.begin(), prompt.end());
+    history.assign(begin.begin(), begin.end());
   }
 
   /// What to feed next: up to the next boundary of chunks.
@@ -29,8 +34,11 @@ struct Sequence {
     return std::span(history).subspan(fed, end - fed);
   }
 
+  size_t written() const { return history.size() - prompt_tokens; }
+
   size_t prompt_number;
   int64_t seat;
+  size_t prompt_tokens;          ///< of history
   std::vector<TokenId> history;  ///< prompt and text
   size_t fed = 0;                ///< tokens of it that the cache holds
   Sampler sampler;
@@ -40,29 +48,6 @@ struct Sequence {
   TokenId chosen = 0;
   bool done = false;
   Clock::time_point start = Clock::now();
-};
-
-/// Logits where the host can read them; nothing on meta.
-class HostLogits {
- public:
-  explicit HostLogits(const Tensor& logits) : dtype_(logits.dtype()), columns_(logits.shape().columns()) {
-    if (!logits.is_meta()) bytes_.emplace(logits, HostBytes::Use::read);
-  }
-  bool known() const { return bytes_.has_value(); }
-  /// The first `vocabulary` logits of a row, in `floats`.
-  std::span<const float> row(int64_t row, int64_t vocabulary, std::vector<float>& floats) {
-    floats.resize(size_t(vocabulary));
-    visit_floating(dtype_, [&]<class T>(Element<T>) {
-      const T* from = bytes_->data<T>() + row * columns_;
-      std::copy(from, from + vocabulary, floats.begin());
-    });
-    return floats;
-  }
-
- private:
-  DType dtype_;
-  int64_t columns_;
-  std::optional<HostBytes> bytes_;
 };
 
 }  // namespace
@@ -108,7 +93,9 @@ class Generation {
 
   void admit() {
     for (; next_ < prompts_.size() && !free_seats_.empty(); ++next_) {
-      running_.emplace_back(g_.options_, g_.tokenizer_, next_, free_seats_.back(), prompts_[next_], limits_.length);
+      std::span<const TokenId> begin = prompts_[next_];
+      if (g_.decoder_.has_encoder()) begin = {&g_.options_.start_token, 1};
+      running_.emplace_back(g_.options_, g_.tokenizer_, next_, free_seats_.back(), begin, limits_.length);
       free_seats_.pop_back();
     }
   }
@@ -116,22 +103,31 @@ class Generation {
   void step() {
     std::vector<Sequence*> fed;
     std::vector<Feed> feeds;
-    int64_t left = limits_.step_tokens;
+    std::vector<Source> sources;
+    int64_t left = limits_.step_tokens, left_to_read = limits_.step_source_tokens;
     for (Sequence& sequence : running_) {
-      std::span<const TokenId> tokens = sequence.pending();
-      if (int64_t(tokens.size()) > left) continue;
+      std::span<const TokenId> tokens = sequence.pending(), source = unread(sequence);
+      if (int64_t(tokens.size()) > left || int64_t(source.size()) > left_to_read) continue;
       left -= int64_t(tokens.size());
+      left_to_read -= int64_t(source.size());
+      if (!source.empty()) sources.push_back({sequence.seat, source});
       feeds.push_back({sequence.seat, tokens});
       fed.push_back(&sequence);
     }
-    auto episode = [&] {
-      g_.decoder_.step(feeds, [&](const Tensor& device_logits) {
-        HostLogits logits(device_logits);
-        choose(fed, feeds, logits);
-        for (size_t i = 0; i < fed.size(); ++i) take(*fed[i], feeds[i].tokens.size(), logits.known());
-      });
+    auto use = [&](const Tensor& device_logits) {
+      HostLogits logits(device_logits);
+      choose(fed, feeds, logits);
+      for (size_t i = 0; i < fed.size(); ++i) take(*fed[i], feeds[i].tokens.size(), logits.known());
     };
-    hooks_.run_step ? hooks_.run_step(episode) : episode();
+    auto episode = [&] { sources.empty() ? g_.decoder_.step(feeds, use) : g_.decoder_.start(sources, feeds, use); };
+    const auto& run = sources.empty() ? hooks_.run_step : hooks_.run_start;
+    run ? run(episode) : episode();
+  }
+
+  /// What the encoder has yet to read before `sequence` can be written.
+  std::span<const TokenId> unread(const Sequence& sequence) const {
+    bool reads = g_.decoder_.has_encoder() && sequence.fed == 0;
+    return reads ? std::span<const TokenId>(prompts_[sequence.prompt_number]) : std::span<const TokenId>();
   }
 
   /// What follows the last token of every sequence whose tokens all have been seen then.
@@ -144,12 +140,20 @@ class Generation {
         Sequence& sequence = *fed[i];
         if (sequence.fed + feeds[i].tokens.size() < sequence.history.size()) continue;
         std::span<const float> row = logits.row(int64_t(i), vocabulary, sequence.logits);
-        sequence.chosen = sequence.sampler.choose(row, sequence.history);
+        int64_t forced = forced_token(sequence);
+        sequence.chosen = forced >= 0 ? TokenId(forced) : sequence.sampler.choose(row, sequence.history);
       } catch (...) {
         thrown[i] = std::current_exception();
       }
     for (const std::exception_ptr& problem : thrown)
       if (problem) std::rethrow_exception(problem);
+  }
+
+  /// What comes next whatever the model says; -1: nothing.
+  int64_t forced_token(const Sequence& sequence) const {
+    const GenerationOptions& o = g_.options_;
+    if (sequence.written() == 0 && o.forced_bos_token_id >= 0) return o.forced_bos_token_id;
+    return int64_t(sequence.written()) + 1 == o.max_new_tokens ? o.forced_eos_token_id : -1;
   }
 
   /// The step has seen `count` more tokens of `sequence`; after the last of all comes what was chosen.
@@ -162,9 +166,8 @@ class Generation {
     if (known && std::find(g_.end_tokens_.begin(), g_.end_tokens_.end(), token) != g_.end_tokens_.end())
       return finish(sequence, Finish::end_token);
     show(sequence, sequence.stops.push(sequence.stream.push(token)));
-    size_t prompt = prompts_[sequence.prompt_number].size(), written = sequence.history.size() - prompt;
     if (known && sequence.stops.stopped()) return finish(sequence, Finish::stop_string);
-    if (int64_t(written) >= g_.options_.max_new_tokens) return finish(sequence, Finish::length);
+    if (int64_t(sequence.written()) >= g_.options_.max_new_tokens) return finish(sequence, Finish::length);
     if (int64_t(sequence.history.size()) >= limits_.length) finish(sequence, Finish::context);
   }
 
@@ -200,7 +203,11 @@ Generator::Generator(Decoder& decoder, const Tokenizer& tokenizer, std::vector<T
 }
 
 std::vector<Generated> Generator::run(std::span<const std::vector<TokenId>> prompts, const GenerationHooks& hooks) {
-  limits_for(prompts, options_.max_new_tokens, decoder_.limits().length, decoder_.limits().sequences);
+  const DecoderLimits& limits = decoder_.limits();
+  if (decoder_.has_encoder())
+    limits_for_sources(prompts, options_.max_new_tokens, limits.source_length, limits.sequences);
+  else
+    limits_for(prompts, options_.max_new_tokens, limits.length, limits.sequences);
   return Generation(*this, prompts, hooks).run();
 }
 
@@ -217,6 +224,24 @@ DecoderLimits limits_for(std::span<const std::vector<TokenId>> prompts, int64_t 
     all += std::min(tokens, Generator::kChunk);
   }
   limits.step_tokens = std::max(limits.sequences, std::min(all, Generator::kChunk));
+  return limits;
+}
+
+DecoderLimits limits_for_sources(std::span<const std::vector<TokenId>> sources, int64_t max_new_tokens, int64_t context,
+                                 int64_t batch) {
+  DecoderLimits limits{.sequences = std::clamp<int64_t>(int64_t(sources.size()), 1, batch)};
+  int64_t all = 0;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    auto tokens = int64_t(sources[i].size());
+    require(tokens > 0, "prompt ", i + 1, " has no tokens");
+    require(tokens <= context, "prompt ", i + 1, " has ", tokens, " tokens; the model reads at most ", context,
+            "; shorten it");
+    limits.source_length = std::max(limits.source_length, tokens);
+    all += tokens;
+  }
+  limits.length = 1 + std::min(max_new_tokens, context - 1);
+  limits.sources = limits.step_tokens = limits.sequences;
+  limits.step_source_tokens = std::max(limits.source_length, std::min(all, Generator::kChunk));
   return limits;
 }
 

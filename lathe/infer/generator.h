@@ -14,6 +14,10 @@ struct GenerationOptions {
   SamplingOptions sampling;
   int64_t max_new_tokens = 128;
   std::vector<std::string> stop;  ///< strings that end a text, not shown themselves
+  /// Of an encoder-decoder: what texts begin with, not shown; the first token behind that, and the last of the longest
+  /// text, where they are given.
+  TokenId start_token = 0;
+  int64_t forced_bos_token_id = -1, forced_eos_token_id = -1;
 };
 
 enum class Finish : uint8_t { end_token, stop_string, length, context, interrupted };
@@ -31,12 +35,14 @@ struct Generated {
 struct GenerationHooks {
   std::function<void(size_t prompt, const std::string& piece)> on_text;  ///< as it comes, in whole characters
   std::function<void(size_t prompt, const Generated& result)> on_finish;
-  std::function<bool()> stop;                                       ///< asked before each step: end everything
-  std::function<void(const std::function<void()>& step)> run_step;  ///< runs an episode; null: as part of another
+  std::function<bool()> stop;                                        ///< asked before each step: end everything
+  std::function<void(const std::function<void()>& step)> run_step;   ///< runs an episode; null: as part of another
+  std::function<void(const std::function<void()>& step)> run_start;  ///< the same of a step in which an encoder reads
 };
 
-/// Writes texts after prompts: as many at a time as the decoder holds, the next as soon as one is done. What a sequence
-/// becomes does not depend on the others, to the bit. One thread.
+/// Writes texts after prompts, or where the decoder has an encoder about the texts that prompts are: as many at a time
+/// as the decoder holds, the next as soon as one is done. What a sequence becomes does not depend on the others, to the
+/// bit. One thread.
 class Generator {
  public:
   static constexpr int64_t kChunk = 512;  ///< tokens of one prompt in a step; cut by the prompt's own positions
@@ -60,5 +66,9 @@ class Generator {
 /// prompt and text, up to `context`. Throws Error naming the prompt that leaves no room for a token.
 DecoderLimits limits_for(std::span<const std::vector<TokenId>> prompts, int64_t max_new_tokens, int64_t context,
                          int64_t batch);
+
+/// The same for the texts that an encoder reads, which leave room for texts of any length up to `context`.
+DecoderLimits limits_for_sources(std::span<const std::vector<TokenId>> sources, int64_t max_new_tokens, int64_t context,
+                                 int64_t batch);
 
 }  // namespace lathe

@@ -11,7 +11,8 @@ namespace lathe {
 /// run of slots; who reads the cache asks for the slot of a token, so that pages can take the place of runs.
 class KvCache {
  public:
-  /// Takes bytes for `sequences` of up to `length` tokens each, on the current Runtime.
+  /// Takes bytes for `sequences` of up to `length` tokens each, on the current Runtime. A cache of an encoder's memory
+  /// has a token for each of the memory's rows.
   KvCache(const ModelConfig& config, DType dtype, int64_t sequences, int64_t length);
 
   Tensor& layer(int index) { return layers_[size_t(index)]; }  ///< [slots, 2 kv_heads, head_dim]
@@ -23,6 +24,8 @@ class KvCache {
   /// Makes room for `tokens` more. Throws InternalError beyond the capacity.
   void append(int64_t sequence, int64_t tokens);
   void clear(int64_t sequence) { lengths_[size_t(sequence)] = 0; }
+  /// Makes `to` what `from` is.
+  void copy_sequence(int64_t from, int64_t to);
 
  private:
   int64_t capacity_;

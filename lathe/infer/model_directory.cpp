@@ -17,9 +17,13 @@ void add(std::vector<TokenId>& ids, int64_t id) {
   if (id >= 0 && std::find(ids.begin(), ids.end(), TokenId(id)) == ids.end()) ids.push_back(TokenId(id));
 }
 
-void add_generation_config(const std::string& path, std::vector<TokenId>& ids) {
+void add_generation_config(const std::string& path, ModelConfig& config, std::vector<TokenId>& ids) {
   if (!fs::exists(path)) return;
   nlohmann::json json = read_json(path);
+  for (auto [name, field] : {std::pair("decoder_start_token_id", &config.decoder_start_token_id),
+                             std::pair("forced_bos_token_id", &config.forced_bos_token_id),
+                             std::pair("forced_eos_token_id", &config.forced_eos_token_id)})
+    if (auto found = json.find(name); found != json.end() && found->is_number_integer()) *field = found->get<int64_t>();
   auto found = json.find("eos_token_id");
   if (found == json.end()) return;
   for (const nlohmann::json& id : found->is_array() ? *found : nlohmann::json::array({*found}))
@@ -58,7 +62,7 @@ ModelDirectory::ModelDirectory(const std::string& path)
       end_tokens(lathe::end_tokens(tokenizer, config)) {
   require(tokenizer.vocabulary_size() <= config.vocab_size, path, ": the tokenizer has ", tokenizer.vocabulary_size(),
           " tokens but the model knows ", config.vocab_size, "; they do not belong together");
-  add_generation_config(path + "/generation_config.json", end_tokens);
+  add_generation_config(path + "/generation_config.json", config, end_tokens);
 }
 
 }  // namespace lathe

@@ -26,7 +26,29 @@ void check_sampling(const SamplingOptions& o) {
   require(o.temperature >= 0 && std::isfinite(o.temperature), "temperature ", o.temperature, " must not be negative");
   require(o.top_k >= 0, "top-k ", o.top_k, " must not be negative; 0 keeps all tokens");
   require(o.top_p > 0 && o.top_p <= 1, "top-p ", o.top_p, " must be above 0 and at most 1");
+  require(o.no_repeat_ngram_size >= 0, "the size of n-grams that must not repeat, ", o.no_repeat_ngram_size,
+          ", must not be negative; 0 lets all repeat");
   require(o.min_p >= 0 && o.min_p <= 1, "min-p ", o.min_p, " must be from 0 to 1");
+}
+
+void penalize_repeats(std::span<float> scores, std::span<const uint32_t> history, double by) {
+  if (by == 1) return;
+  auto penalty = float(by);
+  std::vector<uint32_t> once(history.begin(), history.end());
+  std::sort(once.begin(), once.end());
+  once.erase(std::unique(once.begin(), once.end()), once.end());
+  for (uint32_t token : once)
+    if (token < scores.size()) scores[token] = scores[token] > 0 ? scores[token] / penalty : scores[token] * penalty;
+}
+
+void forbid_repeats(std::span<float> scores, std::span<const uint32_t> history, int64_t size) {
+  auto n = size_t(size);
+  if (n == 0 || history.size() + 1 < n) return;
+  std::span<const uint32_t> begun = history.last(n - 1);
+  for (size_t i = 0; i + n <= history.size(); ++i)
+    if (uint32_t next = history[i + n - 1];
+        std::equal(begun.begin(), begun.end(), history.begin() + int64_t(i)) && next < scores.size())
+      scores[next] = -INFINITY;
 }
 
 Sampler::Sampler(const SamplingOptions& options, uint64_t stream)
@@ -66,10 +88,8 @@ void Sampler::penalize(std::span<const float> logits, std::span<const uint32_t> 
   logits_.assign(logits.begin(), logits.end());
   require(std::all_of(logits.begin(), logits.end(), [](float x) { return x < INFINITY; }),  // false for NaN too
           "the model gives logits that are no numbers; its weights are damaged, or its training failed");
-  auto penalty = float(options_.repetition_penalty);
-  if (penalty == 1) return;
-  for (uint32_t token : history)
-    if (token < logits.size()) logits_[token] = logits[token] > 0 ? logits[token] / penalty : logits[token] * penalty;
+  penalize_repeats(logits_, history, options_.repetition_penalty);
+  forbid_repeats(logits_, history, options_.no_repeat_ngram_size);
 }
 
 void Sampler::keep_likeliest(size_t count) {

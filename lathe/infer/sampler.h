@@ -16,7 +16,13 @@ struct SamplingOptions {
   double top_p = 1;               ///< the fewest likeliest tokens with this much probability (Holtzman et al. 2020)
   double min_p = 0;               ///< tokens with at least this share of the likeliest one's probability
   uint64_t seed = 1;
+  int64_t no_repeat_ngram_size = 0;  ///< > 0: no sequence of that many tokens occurs twice (Paulus et al. 2018)
 };
+
+/// Scores of tokens that occurred in `history`: divided by `penalty` above 0, multiplied below (Keskar et al. 2019).
+void penalize_repeats(std::span<float> scores, std::span<const uint32_t> history, double penalty);
+/// -infinity for tokens that would repeat a sequence of `size` tokens of `history`; 0: for none.
+void forbid_repeats(std::span<float> scores, std::span<const uint32_t> history, int64_t size);
 
 /// Throws Error naming the option that is out of range.
 void check_sampling(const SamplingOptions& options);

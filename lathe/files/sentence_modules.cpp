@@ -1,0 +1,87 @@
+#include "lathe/files/sentence_modules.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/base/json.h"
+
+namespace lathe {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct PoolingName {
+  const char* field;  ///< of a Pooling module's config.json
+  const char* mode;   ///< the same as sentence-transformers 5 writes it
+  const char* name;   ///< ours
+  Pooling pooling;
+};
+/// In the order in which sentence-transformers puts several side by side.
+constexpr PoolingName kNames[] = {
+    {"pooling_mode_cls_token", "cls", "first", Pooling::first},
+    {"pooling_mode_max_tokens", "max", "max", Pooling::max},
+    {"pooling_mode_mean_tokens", "mean", "mean", Pooling::mean},
+    {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", "mean-sqrt-length", Pooling::mean_sqrt_length},
+    {"pooling_mode_weightedmean_tokens", "weightedmean", "weighted-mean", Pooling::weighted_mean},
+    {"pooling_mode_lasttoken", "lasttoken", "last", Pooling::last}};
+
+std::vector<Pooling> read_pooling(const std::string& path) {
+  nlohmann::json json = read_json(path, {.bytes = 1'000'000});
+  JsonFields fields(json, path);
+  std::vector<Pooling> pooling;
+  std::string mode = fields.has("pooling_mode") ? fields.string("pooling_mode") : "";
+  for (const PoolingName& known : kNames)
+    if (fields.boolean(known.field, false) || mode == known.mode) pooling.push_back(known.pooling);
+  require(!pooling.empty(), path, ": no pooling mode that is supported is true: cls_token, max_tokens, mean_tokens, ",
+          "mean_sqrt_len_tokens, weightedmean_tokens, lasttoken");
+  return pooling;
+}
+
+/// "Pooling" of "sentence_transformers.models.Pooling".
+std::string last_word(const std::string& type) { return type.substr(type.rfind('.') + 1); }
+
+}  // namespace
+
+std::optional<SentenceModules> read_sentence_modules(const std::string& directory) {
+  std::string path = (fs::path(directory) / "modules.json").string();
+  if (!fs::exists(path)) return std::nullopt;
+  nlohmann::json list = read_json(path, {.bytes = 1'000'000});
+  require(list.is_array(), path, ": no list of modules");
+  SentenceModules modules;
+  for (const nlohmann::json& item : list) {
+    require(item.is_object(), path, ": a module is no JSON object");
+    JsonFields module(item, path);
+    std::string type = last_word(module.string("type"));
+    if (type == "Pooling")
+      modules.pooling = read_pooling((fs::path(directory) / module.string("path") / "config.json").string());
+    else if (type == "Normalize")
+      modules.normalize = true;
+    else
+      require(type == "Transformer", path, ": module \"", module.string("type"),
+              "\" is not supported; Transformer, Pooling and Normalize are");
+  }
+  std::string limits = (fs::path(directory) / "sentence_bert_config.json").string();
+  if (!fs::exists(limits)) return modules;
+  nlohmann::json json = read_json(limits, {.bytes = 1'000'000});
+  modules.max_tokens = JsonFields(json, limits).integer("max_seq_length", 0);
+  require(modules.max_tokens >= 0, limits, ": max_seq_length ", modules.max_tokens, " must not be negative");
+  return modules;
+}
+
+Pooling pooling_named(const std::string& name) {
+  std::string all;
+  for (const PoolingName& known : kNames) {
+    if (name == known.name) return known.pooling;
+    all += text(all.empty() ? "" : ", ", known.name);
+  }
+  throw Error(text("pooling \"", name, "\" is none of ", all));
+}
+
+const char* name_of(Pooling pooling) {
+  for (const PoolingName& known : kNames)
+    if (pooling == known.pooling) return known.name;
+  return "";
+}
+
+}  // namespace lathe

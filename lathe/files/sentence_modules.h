@@ -1,0 +1,26 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lathe/ops/pool_sequences.h"
+
+namespace lathe {
+
+/// What a sentence-transformers directory says of how embeddings are made of a model's hidden rows.
+struct SentenceModules {
+  std::vector<Pooling> pooling = {Pooling::mean};  ///< several: one behind the other
+  bool normalize = false;                          ///< to a length of 1
+  int64_t max_tokens = 0;                          ///< longer texts are cut; 0: the model's own limit
+};
+
+/// Reads modules.json, the config.json of its Pooling module and sentence_bert_config.json; nothing where there is no
+/// modules.json. Throws Error naming the file and the module or field that is not supported.
+std::optional<SentenceModules> read_sentence_modules(const std::string& directory);
+
+/// "mean", "mean-sqrt-length", "weighted-mean", "first", "last", "max". Throws Error for others.
+Pooling pooling_named(const std::string& name);
+const char* name_of(Pooling pooling);
+
+}  // namespace lathe
