@@ -1,0 +1,197 @@
+// Encoders against what transformers makes of the same weights: tests/models/make_encoder_fixtures.py.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/json.h"
+#include "lathe/base/threads.h"
+#include "lathe/files/model_config.h"
+#include "lathe/files/tensor_files.h"
+#include "lathe/infer/encoding_pass.h"
+#include "lathe/nn/completion.h"
+#include "lathe/nn/loss.h"
+#include "lathe/tensor/sum.h"
+#include "lathe/tensor/tape.h"
+#include "lathe/tensor/transfer.h"
+#include "tests/support/checkout.h"
+#include "tests/support/run_counts.h"
+#include "tests/support/training_step.h"
+
+namespace lathe {
+namespace {
+
+using nlohmann::json;
+
+/// Ends in the mean loss of `targets`, of the rows that are asked about or of whole sequences.
+class EncodingLoss : public EncodingPass {
+ public:
+  EncodingLoss(const EncodingLimits& limits, const std::vector<int32_t>& targets)
+      : EncodingPass(limits), targets_(tensor_of(targets)), scale_(zeros({1})) {
+    fill(scale_, 1 / float(targets.size()));
+  }
+  Tensor finish(const Tensor& hidden, const Project& head) override { return loss(rows(hidden), head); }
+  Tensor finish_sequences(const Tensor& rows, const Project& head) override { return loss(rows, head); }
+
+ private:
+  Tensor targets_, scale_;
+  Tensor loss(const Tensor& rows, const Project& head) {
+    return chunked_cross_entropy(rows, head, targets_, scale_, 3);
+  }
+};
+
+template <class T>
+std::vector<T> joined(const json& lists) {
+  std::vector<T> all;
+  for (const json& list : lists) {
+    auto some = list.get<std::vector<T>>();
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
+class Fixture {
+ public:
+  explicit Fixture(const std::string& kind)
+      : directory_((checkout() / "tests/models/fixtures" / kind).string()),
+        expected(read_json(directory_ + "/expected.json")),
+        config(read_model_config(directory_)) {
+    for (size_t i = 0; i < expected["sequences"].size(); ++i) {
+      tokens_.push_back(expected["sequences"][i].get<std::vector<uint32_t>>());
+      types_.push_back(expected["types"][i].get<std::vector<int32_t>>());
+      masked_.push_back(expected["masked"][i].get<std::vector<int32_t>>());
+    }
+    if (config.type_vocab_size < 2) types_.assign(types_.size(), {});
+  }
+
+  EncodingLimits limits() const { return {.tokens = 64, .sequences = 4, .rows = 8}; }
+
+  /// The model with the head of `task`, and its tensors.
+  std::unique_ptr<Model> model(const std::string& head, DType compute, bool trained) {
+    ModelConfig asked = config;
+    asked.architecture = expected["heads"][head]["architecture"].get<std::string>();
+    auto model = make_model(asked);
+    complete_gradients(*model);
+    Inventory inventory = model->inventory();
+    for (Parameter* parameter : inventory.parameters)
+      trained ? parameter->materialize_trained(compute) : parameter->materialize(compute);
+    load_tensors(inventory, TensorFiles(directory_), family_named(config.model_type).tensor_prefix);
+    return model;
+  }
+
+  void load(EncodingPass& pass, const std::string& head, size_t first = 0, size_t count = 2) const {
+    std::vector<WholeText> texts;
+    for (size_t i = first; i < first + count; ++i)
+      texts.push_back(
+          {tokens_[i], types_[i], head == "masked_lm" ? std::span(masked_[i]) : std::span<const int32_t>()});
+    pass.load(texts);
+  }
+
+ private:
+  std::string directory_;
+  std::vector<std::vector<uint32_t>> tokens_;
+  std::vector<std::vector<int32_t>> types_, masked_;
+
+ public:
+  json expected;
+  ModelConfig config;
+};
+
+double difference(const std::vector<float>& found, const std::vector<float>& expected) {
+  if (found.size() != expected.size()) return INFINITY;
+  double most = 0, largest = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    largest = std::max(largest, std::abs(double(expected[i])));
+    most = std::max(most, std::abs(double(found[i]) - double(expected[i])));
+  }
+  return most / largest;
+}
+
+class EncoderFixtures : public testing::TestWithParam<const char*> {
+ protected:
+  EncoderFixtures() { set_threads(1); }  // at this size, threads would wait for each other longer than they work
+  Runtime runtime{{}, 64 << 20};
+};
+INSTANTIATE_TEST_SUITE_P(Families, EncoderFixtures, testing::Values("bert", "roberta", "distilbert"),
+                         [](const auto& kind) { return std::string(kind.param); });
+
+TEST_P(EncoderFixtures, HaveTheLogitsOfTransformers) {
+  Fixture fixture(GetParam());
+  for (const auto& [head, expected] : fixture.expected["heads"].items()) {
+    auto logits = expected["logits"].get<std::vector<float>>();
+    for (DType compute : {DType::f32, DType::bf16}) {
+      auto model = fixture.model(head, compute, false);
+      EncodingPass pass(fixture.limits());
+      fixture.load(pass, head);
+      double found = difference(values_of(model->forward(pass)), logits);
+      EXPECT_LT(found, compute == DType::f32 ? 2e-6 : 0.04) << head << ' ' << name_of(compute);
+    }
+  }
+}
+
+TEST_P(EncoderFixtures, HaveTheGradientsOfTransformers) {
+  Fixture fixture(GetParam());
+  for (const char* head : {"masked_lm", "sequence_labels"}) {
+    const json& expected = fixture.expected["heads"][head];
+    auto model = fixture.model(head, DType::f32, true);
+    Inventory inventory = model->inventory();
+    bool masked = std::string(head) == "masked_lm";
+    EncodingLoss pass(fixture.limits(), masked ? joined<int32_t>(fixture.expected["targets"])
+                                               : fixture.expected["labels"].get<std::vector<int32_t>>());
+    fixture.load(pass, head);
+    EXPECT_NEAR(run_step(*model, inventory, pass).value(), expected["loss"].get<float>(), 1e-5f);
+    NamedTensors gradients;
+    put_gradients(inventory, gradients);
+    for (const auto& [name, values] : gradients) {
+      ASSERT_TRUE(expected["gradients"].contains(name)) << name;
+      double squares = 0, wave = 0;
+      for (size_t i = 0; i < values.size(); ++i) {
+        squares += double(values[i]) * double(values[i]);
+        wave += double(values[i]) * std::cos(0.7 * double(i) + 1);
+      }
+      auto check = expected["gradients"][name].get<std::vector<double>>();
+      double most = 1e-4 * check[0] + 1e-7;  // a key's bias has none but rounding
+      EXPECT_NEAR(std::sqrt(squares), check[0], most) << head << ' ' << name;
+      EXPECT_NEAR(wave, check[1], most) << head << ' ' << name;
+    }
+  }
+}
+
+TEST_P(EncoderFixtures, GiveATextTheSameWhateverIsReadBesideIt) {
+  Fixture fixture(GetParam());
+  auto model = fixture.model("hidden", DType::f32, false);
+  EncodingPass pass(fixture.limits());
+  std::vector<float> alone;
+  for (size_t i = 0; i < 2; ++i) {
+    fixture.load(pass, "hidden", i, 1);
+    std::vector<float> rows = values_of(model->forward(pass));
+    alone.insert(alone.end(), rows.begin(), rows.end());
+  }
+  fixture.load(pass, "hidden");
+  EXPECT_LT(difference(values_of(model->forward(pass)), alone), 1e-6);
+}
+
+TEST_P(EncoderFixtures, RunOnTheBytesOfTheirMetaRun) {
+  Fixture fixture(GetParam());
+  for (const char* head : {"masked_lm", "sequence_labels"})
+    for (DType compute : {DType::f32, DType::bf16})
+      expect_meta_equals_cpu([&] {
+        auto model = fixture.model(head, compute, true);
+        EncodingLoss pass(fixture.limits(), std::string(head) == "masked_lm" ? std::vector<int32_t>{1, 2, 3, 4}
+                                                                             : std::vector<int32_t>{1, 2});
+        fixture.load(pass, head);
+        run_step(*model, model->inventory(), pass);
+      });
+}
+
+TEST_P(EncoderFixtures, KeepTheirConfigWhenWritten) {
+  Fixture fixture(GetParam());
+  json written = json::parse(model_config_json(fixture.config, DType::f32));
+  for (const char* field : {"id2label", "label2id", "max_position_embeddings", "architectures", "pad_token_id"})
+    EXPECT_EQ(written[field],
+              read_json((checkout() / "tests/models/fixtures" / GetParam() / "config.json").string())[field])
+        << field;
+}
+
+}  // namespace
+}  // namespace lathe
