@@ -1,5 +1,4 @@
 // BART (Lewis et al. 2020): an encoder-decoder of BERT's layers, with learned positions and a tied head.
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "lathe/models/bidirectional.h"
@@ -28,14 +27,6 @@ EmbeddingNames embedding_names(const std::string& stack) {
   return {.positions = stack + ".embed_positions.weight", .types = "", .norm = stack + ".layernorm_embedding"};
 }
 
-AttentionSpec spec_of(const ModelConfig& c, Mesh& mesh) {
-  AttentionSpec spec;
-  spec.heads = spec.kv_heads = c.num_attention_heads / mesh.tensor.size();
-  spec.head_dim = c.head_dim;
-  spec.scale = 1 / std::sqrt(float(c.head_dim));
-  return spec;
-}
-
 /// Attention to the text so far, to the memory, and the MLP, each added to what it read and normalized behind it.
 class DecoderLayer : public Block {
  public:
@@ -44,9 +35,7 @@ class DecoderLayer : public Block {
 
   Tensor forward(const Tensor& hidden, Pass& pass) override {
     Tensor h = attention_(hidden, pass);
-    Tensor seen =
-        dropout_ == 0 ? memory_(h, pass, &h) : add(h, pass.drop(memory_(h, pass, nullptr), dropout_, layer_, 2));
-    return mlp_(memory_norm_(seen), pass);
+    return mlp_(memory_norm_(add_to_residual(memory_, h, h, dropout_, pass, layer_, 2)), pass);
   }
   void list(Inventory& inventory) override {
     attention_.list(inventory);
@@ -70,7 +59,7 @@ class DecoderLayer : public Block {
         memory_(c, layer,
                 {name + ".encoder_attn.q_proj", name + ".encoder_attn.k_proj", name + ".encoder_attn.v_proj",
                  name + ".encoder_attn.out_proj"},
-                spec_of(c, mesh), true, Init::normal(float(c.initializer_range)),
+                attention_spec(c, layer, mesh), true, Init::normal(float(c.initializer_range)),
                 Init::normal(float(c.initializer_range)), mesh),
         memory_norm_(name + ".encoder_attn_layer_norm", c.hidden_size, c.norm_eps),
         mlp_(c, layer_names(name), layer, mesh) {}

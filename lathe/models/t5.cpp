@@ -31,6 +31,13 @@ LinearOptions options(int64_t in, std::vector<Section> sections, Init init, Spli
           .ranks = &mesh.tensor};
 }
 
+/// hidden + dropout(linear(x)).
+Tensor add_product(const Linear& linear, const Tensor& x, const Tensor& hidden, float dropout, Pass& pass, int layer,
+                   int use) {
+  if (dropout == 0) return linear(x, pass, &hidden);
+  return add(hidden, pass.drop(linear(x, pass), dropout, layer, use));
+}
+
 /// One stack's table of biases by distance; this rank's heads of it.
 class PositionBias : public Module {
  public:
@@ -77,9 +84,9 @@ AttentionSpec spec_of(const ModelConfig& c, Mesh& mesh) {
 }
 
 /// hidden + attention(norm(hidden)) within a text.
-class SelfAttention : public Module {
+class BiasedAttention : public Module {
  public:
-  SelfAttention(const ModelConfig& c, const std::string& name, int layer, PositionBias& bias, Mesh& mesh)
+  BiasedAttention(const ModelConfig& c, const std::string& name, int layer, PositionBias& bias, Mesh& mesh)
       : layer_(layer),
         dropout_(float(c.resid_pdrop)),
         bias_(bias),
@@ -102,7 +109,7 @@ class SelfAttention : public Module {
     spec.bias = bias_();
     Tensor attended = pass.attend(layer_, qkv, spec);
     qkv = Tensor();
-    return add_to_residual(o_, attended, hidden, dropout_, pass, layer_, 0);
+    return add_product(o_, attended, hidden, dropout_, pass, layer_, 0);
   }
   void list(Inventory& inventory) override {
     norm_.list(inventory);
@@ -136,7 +143,7 @@ class FeedForward : public Module {
   Tensor operator()(const Tensor& hidden, Pass& pass) const {
     Tensor wide = up_(norm_(hidden), pass);
     wide = gated_ ? gated_activate(wide, activation_) : activate(wide, activation_);
-    return add_to_residual(down_, pass.drop(wide, dropout_, layer_, 2), hidden, dropout_, pass, layer_, 3);
+    return add_product(down_, pass.drop(wide, dropout_, layer_, 2), hidden, dropout_, pass, layer_, 3);
   }
   void list(Inventory& inventory) override {
     norm_.list(inventory);
@@ -170,7 +177,7 @@ class EncoderLayer : public Block {
   }
 
  private:
-  SelfAttention attention_;
+  BiasedAttention attention_;
   FeedForward mlp_;
 };
 
@@ -179,10 +186,8 @@ class DecoderLayer : public Block {
   DecoderLayer(const ModelConfig& c, int layer, PositionBias& bias, Mesh& mesh)
       : DecoderLayer(c, layer, bias, mesh, text("decoder.block.", layer, ".layer.")) {}
   Tensor forward(const Tensor& hidden, Pass& pass) override {
-    Tensor h = attention_(hidden, pass), normed = memory_norm_(h);
-    h = dropout_ == 0 ? memory_(normed, pass, &h)
-                      : add(h, pass.drop(memory_(normed, pass, nullptr), dropout_, layer_, 1));
-    return mlp_(h, pass);
+    Tensor h = attention_(hidden, pass);
+    return mlp_(add_to_residual(memory_, memory_norm_(h), h, dropout_, pass, layer_, 1), pass);
   }
   void list(Inventory& inventory) override {
     attention_.list(inventory);
@@ -194,7 +199,7 @@ class DecoderLayer : public Block {
  private:
   int layer_;
   float dropout_;
-  SelfAttention attention_;
+  BiasedAttention attention_;
   RmsNorm memory_norm_;
   CrossAttention memory_;
   FeedForward mlp_;
