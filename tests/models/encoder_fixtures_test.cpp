@@ -53,7 +53,7 @@ std::vector<T> joined(const json& lists) {
 class Fixture {
  public:
   explicit Fixture(const std::string& kind)
-      : directory_((checkout() / "tests/models/fixtures" / kind).string()),
+      : directory_((checkout() / "tests/models/encoder_fixtures" / kind).string()),
         expected(read_json(directory_ + "/expected.json")),
         config(read_model_config(directory_)) {
     for (size_t i = 0; i < expected["sequences"].size(); ++i) {
@@ -189,7 +189,7 @@ TEST_P(EncoderFixtures, KeepTheirConfigWhenWritten) {
   json written = json::parse(model_config_json(fixture.config, DType::f32));
   for (const char* field : {"id2label", "label2id", "max_position_embeddings", "architectures", "pad_token_id"})
     EXPECT_EQ(written[field],
-              read_json((checkout() / "tests/models/fixtures" / GetParam() / "config.json").string())[field])
+              read_json((checkout() / "tests/models/encoder_fixtures" / GetParam() / "config.json").string())[field])
         << field;
 }
 

@@ -1,4 +1,4 @@
-"""Makes tests/models/fixtures of encoder-decoders: tiny models with random weights, and what transformers makes of them.
+"""Makes tests/models/encoder_fixtures of encoder-decoders: tiny models with random weights, and what transformers makes of them.
 
     build/peers/bin/python tests/models/make_seq2seq_fixtures.py [KIND ...]
 
@@ -133,7 +133,7 @@ def make(kind, folder):
 
 
 def main():
-    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "encoder_fixtures")
     for kind in sys.argv[1:] or KINDS:
         make(kind, os.path.join(folder, kind))
         size = sum(os.path.getsize(os.path.join(folder, kind, name)) for name in os.listdir(os.path.join(folder, kind)))

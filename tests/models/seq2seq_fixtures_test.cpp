@@ -51,7 +51,7 @@ void load(EncodingPass& pass, const Lists& lists) {
 class Seq2SeqFixtures : public testing::TestWithParam<const char*> {
  protected:
   Seq2SeqFixtures()
-      : directory_((checkout() / "tests/models/fixtures" / GetParam()).string()),
+      : directory_((checkout() / "tests/models/encoder_fixtures" / GetParam()).string()),
         expected_(read_json(directory_ + "/expected.json")),
         config_(read_model_config(directory_)),
         sources_(expected_["sources"].get<Lists>()),
