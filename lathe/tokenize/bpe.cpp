@@ -6,6 +6,7 @@
 
 #include "lathe/base/utf8.h"
 #include "lathe/tokenize/byte_alphabet.h"
+#include "lathe/tokenize/byte_tokens.h"
 #include "lathe/tokenize/characters.h"
 
 namespace lathe::tokenize {
@@ -13,9 +14,12 @@ namespace {
 
 constexpr size_t kShort = 48;  // symbols up to which searching all pairs beats a queue
 
-/// The single character that `spelling` is, less `suffix`; nullopt for more or none.
-std::optional<uint32_t> one_character(std::string_view spelling, std::string_view suffix) {
-  if (spelling.size() <= suffix.size() || spelling.substr(spelling.size() - suffix.size()) != suffix) return {};
+/// The single character that `spelling` is, less `prefix` and `suffix`; nullopt for more or none.
+std::optional<uint32_t> one_character(std::string_view spelling, std::string_view prefix, std::string_view suffix) {
+  if (spelling.size() <= prefix.size() + suffix.size()) return {};
+  if (spelling.substr(0, prefix.size()) != prefix) return {};
+  if (spelling.substr(spelling.size() - suffix.size()) != suffix) return {};
+  spelling.remove_prefix(prefix.size());
   spelling.remove_suffix(suffix.size());
   const Character c = character_at(spelling.data(), spelling.data() + spelling.size());
   return c.bytes == spelling.size() ? std::optional<uint32_t>(c.code) : std::nullopt;
@@ -35,54 +39,110 @@ void Bpe::learn_symbols() {
     if (const auto id = vocabulary_.id(spell_bytes({&value, 1}))) bytes_[byte] = *id;
   }
   if (settings_.bytes) return;
+  if (settings_.byte_fallback) bytes_ = byte_tokens(vocabulary_);
   for (TokenId id = 0; id < vocabulary_.size(); ++id) {
     if (!vocabulary_.has(id)) continue;
-    if (const auto code = one_character(vocabulary_.spelling(id), "")) characters_[*code] = id;
-    if (const auto code = one_character(vocabulary_.spelling(id), settings_.end_of_word_suffix)) {
-      last_characters_[*code] = id;
+    for (int inside = 0; inside < 2; ++inside) {
+      for (int last = 0; last < 2; ++last) {
+        const auto code = one_character(vocabulary_.spelling(id), inside ? settings_.inside_prefix : "",
+                                        last ? settings_.end_of_word_suffix : "");
+        if (code) characters_[inside][last][*code] = id;
+      }
     }
   }
 }
 
-TokenId Bpe::symbol(uint32_t code, bool last) const {
-  const auto& table = last ? last_characters_ : characters_;
+TokenId Bpe::symbol(uint32_t code, bool first, bool last) const {
+  const CharacterTable& table = characters_[!first][last];
   const auto found = table.find(code == kNoCharacter ? 0xFFFD : code);
   return found == table.end() ? kNone : found->second;
 }
 
-void Bpe::append_known(TokenId id, bool& unknown_before, std::vector<TokenId>& ids) const {
-  const bool unknown = id == kNone;
-  if (!unknown) ids.push_back(id);
-  if (unknown && settings_.unknown && !(unknown_before && settings_.fuse_unknown)) ids.push_back(*settings_.unknown);
-  unknown_before = unknown;
+template <class Use>
+bool Bpe::use_bytes(std::string_view character, size_t begin, Use use) const {
+  if (!settings_.byte_fallback) return false;
+  for (const char byte : character) {
+    if (bytes_[static_cast<unsigned char>(byte)] == kNone) return false;
+  }
+  for (size_t i = 0; i < character.size(); ++i) {
+    use(bytes_[static_cast<unsigned char>(character[i])], begin + i + 1, false);
+  }
+  return true;
 }
 
-void Bpe::append_symbols(std::string_view word, std::vector<TokenId>& ids) const {
+/// Calls use(id, end, joins) for what merging starts from; `joins`: it becomes part of the unknown token before it.
+template <class Use>
+void Bpe::symbols(std::string_view word, Use use) const {
   bool unknown_before = false;
-  if (settings_.bytes) {
-    for (const char byte : word) append_known(bytes_[static_cast<unsigned char>(byte)], unknown_before, ids);
-    return;
-  }
   for (size_t at = 0; at < word.size();) {
-    const CodePoint c = code_point_at(word, at);
-    at += c.bytes;
-    append_known(symbol(static_cast<uint32_t>(c.value), at == word.size()), unknown_before, ids);
+    const size_t begin = at;
+    TokenId id = kNone;
+    if (settings_.bytes) {
+      id = bytes_[static_cast<unsigned char>(word[at++])];
+    } else {
+      const Character c = character_at(word.data() + at, word.data() + word.size());
+      at += c.bytes;
+      id = symbol(c.code, begin == 0, at == word.size());
+    }
+    const bool known = id != kNone;
+    if (known) use(id, at, false);
+    if (!known && use_bytes(word.substr(begin, at - begin), begin, use)) continue;
+    if (!known && settings_.unknown) use(*settings_.unknown, at, unknown_before && settings_.fuse_unknown);
+    unknown_before = !known;
   }
+}
+
+std::optional<TokenId> Bpe::whole_word(std::string_view word) const {
+  if (!settings_.whole_words_first) return std::nullopt;
+  const auto id = settings_.bytes ? vocabulary_.id(spell_bytes(word)) : vocabulary_.id(word);
+  return id && *id < settings_.hidden.size() && !settings_.hidden[*id] ? id : std::nullopt;
 }
 
 void Bpe::encode_word(std::string_view word, std::vector<TokenId>& ids) const {
-  if (settings_.whole_words_first) {
-    const auto whole = settings_.bytes ? vocabulary_.id(spell_bytes(word)) : vocabulary_.id(word);
-    if (whole) {
-      ids.push_back(*whole);
-      return;
+  if (const auto whole = whole_word(word)) return ids.push_back(*whole);
+  const size_t first = ids.size();
+  symbols(word, [&](TokenId id, size_t, bool joins) {
+    if (!joins) ids.push_back(id);
+  });
+  const size_t count = ids.size() - first;
+  TokenId* made = ids.data() + first;
+  ids.resize(first + (count <= kShort ? merge_short(made, count) : merge_long(made, count, nullptr)));
+}
+
+void Bpe::encode_spans(std::string_view word, std::vector<TokenId>& ids, std::vector<size_t>& ends) const {
+  if (const auto whole = whole_word(word)) return ids.push_back(*whole), ends.push_back(word.size());
+  const size_t first = ids.size(), first_end = ends.size();
+  symbols(word, [&](TokenId id, size_t end, bool joins) {
+    if (joins) {
+      ends.back() = end;
+    } else {
+      ids.push_back(id);
+      ends.push_back(end);
+    }
+  });
+  const size_t kept = merge_long(ids.data() + first, ids.size() - first, ends.data() + first_end);
+  ids.resize(first + kept);
+  ends.resize(first_end + kept);
+}
+
+/// Only text of characters that are the same wherever they stand, and only where no token holds the two together.
+std::array<bool, 256> Bpe::cuts_before(std::string_view mark) const {
+  std::array<bool, 256> cuts{};
+  const bool plain = !settings_.bytes && settings_.inside_prefix.empty() && settings_.end_of_word_suffix.empty();
+  const auto unknown = [&](std::string_view text) {
+    bool any = false;
+    symbols(text, [&](TokenId id, size_t, bool) { any = any || id == settings_.unknown; });
+    return any;
+  };
+  if (!plain || settings_.whole_words_first || (settings_.fuse_unknown && unknown(mark))) return cuts;
+  cuts.fill(true);
+  for (TokenId id = 0; id < vocabulary_.size(); ++id) {
+    const std::string& spelling = vocabulary_.spelling(id);
+    for (size_t at = spelling.find(mark, 1); at < spelling.size(); at = spelling.find(mark, at + 1)) {
+      cuts[static_cast<unsigned char>(spelling[at - 1])] = false;
     }
   }
-  const size_t first = ids.size();
-  append_symbols(word, ids);
-  const size_t count = ids.size() - first;
-  ids.resize(first +
-             (count <= kShort ? merge_short(ids.data() + first, count) : merge_long(ids.data() + first, count)));
+  return cuts;
 }
 
 size_t Bpe::merge_short(TokenId* ids, size_t count) const {
@@ -140,7 +200,8 @@ struct LinkedSymbols {
 
 }  // namespace
 
-size_t Bpe::merge_long(TokenId* ids, size_t count) const {
+/// `ends`, of the symbols and then of what they became, may be null.
+size_t Bpe::merge_long(TokenId* ids, size_t count, size_t* ends) const {
   LinkedSymbols symbols(ids, count);
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   const auto offer = [&](uint32_t left) {
@@ -162,7 +223,11 @@ size_t Bpe::merge_long(TokenId* ids, size_t count) const {
     offer(best.left);
   }
   size_t kept = 0;
-  for (uint32_t at = 0; at != LinkedSymbols::kEnd; at = symbols.next[at]) ids[kept++] = symbols.ids[at];
+  for (uint32_t at = 0; count > 0 && at != LinkedSymbols::kEnd; at = symbols.next[at]) {
+    const uint32_t next = symbols.next[at];
+    if (ends) ends[kept] = ends[(next == LinkedSymbols::kEnd ? count : next) - 1];
+    ids[kept++] = symbols.ids[at];
+  }
   return kept;
 }
 

@@ -14,6 +14,7 @@ constexpr size_t kPiece = size_t{1} << 17;  // bytes of a text that one thread t
 struct Piece {
   size_t text;
   std::string_view part;
+  tokenize::Edges edges;
   std::vector<TokenId> ids;
 };
 
@@ -21,12 +22,14 @@ std::vector<Piece> make_pieces(std::span<const std::string_view> texts, bool may
   std::vector<Piece> pieces;
   for (size_t i = 0; i < texts.size(); ++i) {
     std::string_view rest = texts[i];
+    bool first = true;
     while (may_cut && rest.size() > 2 * kPiece) {
       const size_t cut = tokenize::cut_behind(rest, kPiece);
-      pieces.push_back({i, rest.substr(0, cut), {}});
+      pieces.push_back({i, rest.substr(0, cut), {first, cut == rest.size(), first}, {}});
       rest.remove_prefix(cut);
+      first = false;
     }
-    if (!rest.empty()) pieces.push_back({i, rest, {}});
+    if (!rest.empty()) pieces.push_back({i, rest, {first, true, first}, {}});
   }
   return pieces;
 }
@@ -34,12 +37,11 @@ std::vector<Piece> make_pieces(std::span<const std::string_view> texts, bool may
 }  // namespace
 
 std::vector<std::vector<TokenId>> Tokenizer::encode_batch(std::span<const std::string_view> texts, int threads) const {
-  const bool may_cut = parts_->splitter->cuts_after_letters() && !parts_->space_in_front &&
-                       parts_->in_raw_text.keeps_off_spaces() && parts_->in_normalized_text.keeps_off_spaces();
+  const bool may_cut = parts_->encoder.may_cut() && parts_->in_raw_text.keeps_off_spaces();
   std::vector<Piece> pieces = make_pieces(texts, may_cut);
   tokenize::for_each_parallel(pieces.size(), threads, [&](size_t i) {
     pieces[i].ids.reserve(pieces[i].part.size() / 3);
-    encode(pieces[i].part, pieces[i].ids);
+    tokenize::encode_segments(*parts_, pieces[i].part, pieces[i].edges, pieces[i].ids);
   });
   std::vector<std::vector<TokenId>> all(texts.size());
   for (Piece& piece : pieces) {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "lathe/tokenize/scan.h"
 #include "lathe/tokenize/splitter.h"
 
@@ -59,6 +61,8 @@ class DigitSplitter final : public Splitter {
     };
     return split_by(next, text, offset, limit, words);
   }
+  bool cuts_after_letters() const override { return false; }
+  bool is_local() const override { return true; }
 
  private:
   bool individual_;
@@ -90,7 +94,17 @@ class SplitterSequence final : public Splitter {
     }
     return offset;
   }
-  bool cuts_after_letters() const override { return false; }
+  bool cuts_after_letters() const override {
+    return is_local() &&
+           std::any_of(splitters_.begin(), splitters_.end(), [](const auto& one) { return one->cuts_after_letters(); });
+  }
+  bool cuts_before_spaces() const override {
+    return is_local() &&
+           std::any_of(splitters_.begin(), splitters_.end(), [](const auto& one) { return one->cuts_before_spaces(); });
+  }
+  bool is_local() const override {
+    return std::all_of(splitters_.begin(), splitters_.end(), [](const auto& one) { return one->is_local(); });
+  }
 
  private:
   std::vector<std::unique_ptr<Splitter>> splitters_;

@@ -18,8 +18,13 @@ class Splitter {
   virtual size_t split(std::string_view text, size_t offset, size_t limit,
                        std::vector<std::string_view>& words) const = 0;
 
-  /// True when text cut between an ASCII letter and a following space or newline splits as the two parts do.
+  /// True when words always end between an ASCII letter and a following space or newline, and text cut there splits as
+  /// the two parts do.
   virtual bool cuts_after_letters() const { return true; }
+  /// The same for spaces, and for what a pipeline makes of spaces, behind any letter, number or ASCII sign.
+  virtual bool cuts_before_spaces() const { return cuts_after_letters(); }
+  /// True when text cut there splits as the two parts do, save that a word may be cut in two.
+  virtual bool is_local() const { return cuts_after_letters(); }
 };
 
 /// 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+, by hand.
@@ -44,7 +49,7 @@ std::unique_ptr<Splitter> character_splitter();
 /// The whole text as one word.
 std::unique_ptr<Splitter> no_splitter();
 
-/// Words of the first, cut by the second, and so on.
+/// Words of the first, cut by the second, and so on. At least one.
 std::unique_ptr<Splitter> splitter_sequence(std::vector<std::unique_ptr<Splitter>> splitters);
 
 /// Matches of a regular expression and what lies between them (Hugging Face's Split, "Isolated"). Known expressions get

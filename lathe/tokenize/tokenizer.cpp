@@ -8,6 +8,7 @@
 #include "lathe/base/text_input.h"
 #include "lathe/base/utf8.h"
 #include "lathe/tokenize/parts.h"
+#include "lathe/tokenize/tokenizer_files.h"
 
 namespace lathe {
 namespace {
@@ -21,29 +22,38 @@ uint64_t next_number() {
   return ++number;
 }
 
-/// What models usually call the ends of a text, for files that do not say.
-void guess_ends(Tokenizer::Parts& parts) {
+/// What models usually call these tokens, for files that do not say.
+void guess_names(Tokenizer::Parts& parts) {
   const auto first_of = [&](std::initializer_list<const char*> names) -> std::optional<TokenId> {
     for (const char* name : names) {
-      if (const auto id = parts.vocabulary.id(name); id && parts.decoded[*id].special) return id;
+      if (const auto id = parts.vocabulary.id(name); id && parts.decoded.texts[*id].special) return id;
     }
     return std::nullopt;
   };
-  parts.begin = first_of({"<|begin_of_text|>", "<s>", "<bos>", "[BOS]"});
-  parts.end = first_of({"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]"});
+  const auto guess = [&](std::optional<TokenId>& id, std::initializer_list<const char*> names) {
+    if (!id) id = first_of(names);
+  };
+  guess(parts.begin, {"<|begin_of_text|>", "<s>", "<bos>", "[BOS]"});
+  guess(parts.end, {"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]"});
+  guess(parts.pad, {"<pad>", "[PAD]", "<|pad|>"});
+  guess(parts.mask, {"<mask>", "[MASK]"});
 }
 
-std::unique_ptr<Tokenizer::Parts> read_parts(std::string_view json, const std::string& name) {
-  std::unique_ptr<Tokenizer::Parts> parts = tokenize::read_tokenizer_json(json, name);
+std::unique_ptr<Tokenizer::Parts> finished(std::unique_ptr<Tokenizer::Parts> parts) {
   parts->number = next_number();
-  guess_ends(*parts);
+  parts->encoder.prepare(parts->number);
+  guess_names(*parts);
   return parts;
 }
 
-void append_token(const Tokenizer::Parts::Decoded& token, bool& space_due, std::string& text) {
+/// Appends the text of `id`, which follows `before`.
+void append_token(const tokenize::TokenTexts& decoded, TokenId id, std::optional<TokenId> before, bool& space_due,
+                  std::string& text) {
+  if (decoded.once_in_a_row && before == id) return;
   if (space_due) text += ' ';
-  text += token.bytes;
-  space_due = token.space_after;
+  const auto in_front = before ? decoded.in_front.end() : decoded.in_front.find(id);
+  text += in_front == decoded.in_front.end() ? decoded.texts[id].bytes : in_front->second;
+  space_due = decoded.texts[id].space_after;
 }
 
 }  // namespace
@@ -54,35 +64,32 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::load(const std::string& path) {
-  const fs::path directory = fs::is_directory(path) ? fs::path(path) : fs::path(path).parent_path();
-  const fs::path file = fs::is_directory(path) ? directory / "tokenizer.json" : fs::path(path);
-  std::string json;
-  if (fs::is_directory(path) && !fs::exists(file) && fs::exists(directory / "merges.txt")) {
-    json = tokenize::join_vocabulary_and_merges(read_text((directory / "vocab.json").string(), kLargestFile),
-                                                read_text((directory / "merges.txt").string(), kLargestFile), path);
-  } else {
-    json = read_text(file.string(), kLargestFile);
-  }
-  std::unique_ptr<Parts> parts = read_parts(json, file.string());
-  const fs::path config = directory / "tokenizer_config.json";
-  if (fs::exists(config))
-    tokenize::read_tokenizer_config(read_text(config.string(), kLargestFile), config.string(), *parts);
+  const tokenize::TokenizerFile file = tokenize::find_tokenizer_file(path);
+  std::unique_ptr<Parts> parts = finished(tokenize::read_tokenizer_file(file));
+  if (!file.config.empty()) tokenize::read_tokenizer_config(read_text(file.config, kLargestFile), file.config, *parts);
   return Tokenizer(std::move(parts));
 }
 
-Tokenizer Tokenizer::parse(std::string_view json, const std::string& name) { return Tokenizer(read_parts(json, name)); }
+Tokenizer Tokenizer::parse(std::string_view content, const std::string& name, TokenizerFormat format) {
+  return Tokenizer(finished(tokenize::read_tokenizer(content, name, format)));
+}
 
 void Tokenizer::save(const std::string& path) const {
-  if (fs::path(path).extension() == ".json") return replace_file(path, parts_->json);
+  if (fs::path(path).extension() == ".json") return replace_file(path, json());
   fs::create_directories(path);
-  replace_file((fs::path(path) / "tokenizer.json").string(), parts_->json);
+  replace_file((fs::path(path) / "tokenizer.json").string(), json());
   replace_file((fs::path(path) / "tokenizer_config.json").string(), tokenize::tokenizer_config_json(*parts_));
 }
 
-const std::string& Tokenizer::json() const { return parts_->json; }
+const std::string& Tokenizer::json() const {
+  std::call_once(parts_->json_made, [this] {
+    if (parts_->json.empty()) parts_->json = tokenize::completed_skeleton(*parts_);
+  });
+  return parts_->json;
+}
 
 void Tokenizer::encode(std::string_view text, std::vector<TokenId>& ids) const {
-  tokenize::encode_segments(*parts_, text, ids);
+  tokenize::encode_segments(*parts_, text, {}, ids);
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
@@ -92,24 +99,29 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
 }
 
 void Tokenizer::encode_ordinary(std::string_view text, std::vector<TokenId>& ids) const {
-  if (!parts_->compose) return tokenize::encode_words(*parts_, text, ids);
-  tokenize::encode_words(*parts_, tokenize::composed(text), ids);
+  parts_->encoder.encode(text, {}, false, ids);
 }
 
 std::vector<TokenId> Tokenizer::encode_with_template(std::string_view text) const {
-  std::vector<TokenId> ids = parts_->before;
-  encode(text, ids);
-  ids.insert(ids.end(), parts_->after.begin(), parts_->after.end());
+  std::vector<TokenId> ids;
+  for (const tokenize::TemplatePiece& piece : parts_->post.single) {
+    piece.text < 0 ? ids.push_back(piece.id) : encode(text, ids);
+  }
   return ids;
 }
+
+std::optional<Truncation> Tokenizer::truncation() const { return parts_->post.truncation; }
+std::optional<Padding> Tokenizer::padding() const { return parts_->post.padding; }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {
   std::string text;
   bool space_due = false;
+  std::optional<TokenId> before;
   for (const TokenId id : ids) {
-    require(id < parts_->decoded.size(), "decoding: token ", id, " is beyond the vocabulary of ",
-            parts_->decoded.size());
-    append_token(parts_->decoded[id], space_due, text);
+    require(id < parts_->decoded.texts.size(), "decoding: token ", id, " is beyond the vocabulary of ",
+            parts_->decoded.texts.size());
+    append_token(parts_->decoded, id, before, space_due, text);
+    before = id;
   }
   return text;
 }
@@ -130,10 +142,14 @@ const std::string& Tokenizer::token(TokenId id) const {
 }
 
 const std::vector<AddedToken>& Tokenizer::added_tokens() const { return parts_->added; }
-bool Tokenizer::is_special(TokenId id) const { return id < parts_->decoded.size() && parts_->decoded[id].special; }
+bool Tokenizer::is_special(TokenId id) const {
+  return id < parts_->decoded.texts.size() && parts_->decoded.texts[id].special;
+}
 std::optional<TokenId> Tokenizer::begin_token() const { return parts_->begin; }
 std::optional<TokenId> Tokenizer::end_token() const { return parts_->end; }
 std::optional<TokenId> Tokenizer::unknown_token() const { return parts_->unknown; }
+std::optional<TokenId> Tokenizer::pad_token() const { return parts_->pad; }
+std::optional<TokenId> Tokenizer::mask_token() const { return parts_->mask; }
 const std::string& Tokenizer::kind() const { return parts_->kind; }
 bool Tokenizer::lossless() const { return parts_->lossless; }
 const std::string& Tokenizer::hash() const { return parts_->hash; }
@@ -141,10 +157,11 @@ const std::string& Tokenizer::hash() const { return parts_->hash; }
 TextStream::TextStream(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
 
 std::string TextStream::push(TokenId id) {
-  const auto& decoded = tokenizer_->parts_->decoded;
-  require(id < decoded.size(), "decoding: token ", id, " is beyond the vocabulary of ", decoded.size());
-  if (decoded[id].special) return {};
-  append_token(decoded[id], space_due_, held_);
+  const tokenize::TokenTexts& decoded = tokenizer_->parts_->decoded;
+  require(id < decoded.texts.size(), "decoding: token ", id, " is beyond the vocabulary of ", decoded.texts.size());
+  if (decoded.texts[id].special) return {};
+  append_token(decoded, id, before_, space_due_, held_);
+  before_ = id;
   const size_t ready = utf8_complete_prefix(held_);
   std::string out = lossy_utf8(std::string_view(held_).substr(0, ready));
   held_.erase(0, ready);
@@ -154,6 +171,7 @@ std::string TextStream::push(TokenId id) {
 std::string TextStream::finish() {
   std::string out = lossy_utf8(held_);
   held_.clear();
+  before_.reset();
   space_due_ = false;
   return out;
 }

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-namespace lathe {
+#include "lathe/tokenize/encoding.h"
 
-using TokenId = uint32_t;
+namespace lathe {
 
 /// A token that is found in the text before the model splits it; fields as in tokenizer.json.
 struct AddedToken {
@@ -23,18 +23,25 @@ struct AddedToken {
   bool special = false;      // not text: decode_text leaves it out
 };
 
-/// Turns text into token ids and back, as the tokenizer.json it was made from says: byte-level BPE, BPE on words,
-/// words, characters. Ids equal those of Hugging Face's `tokenizers` on all valid UTF-8. Bytes that are not UTF-8 are
-/// symbols like others to byte-level kinds, which give every text back unchanged; the other kinds read U+FFFD for them.
-/// Immutable; any number of threads may call everything that is const.
+/// What kind of file a vocabulary stands in.
+enum class TokenizerFormat : uint8_t { json, sentencepiece, tiktoken, word_pieces, gguf, vocabulary_and_merges };
+
+/// Turns text into token ids and back, as the tokenizer.json it was made from says: byte-level BPE, SentencePiece's BPE
+/// with byte fallback, BPE on words, WordPiece, Unigram, words, characters. Ids equal those of Hugging Face's
+/// `tokenizers` on all valid UTF-8. Bytes that are not UTF-8 are symbols like others to byte-level kinds, which give
+/// every text back unchanged; the other kinds read U+FFFD for them. Immutable; any number of threads may call
+/// everything that is const.
 class Tokenizer {
  public:
-  /// A tokenizer.json; or a directory with one, or with vocab.json and merges.txt (as GPT-2 was published). The names
-  /// of begin and end tokens come from the tokenizer_config.json beside it, otherwise from what models usually call
-  /// them. Throws Error for what is malformed, naming where, and for kinds that are not built here, naming them.
+  /// A tokenizer.json, a SentencePiece .model, tiktoken ranks (.tiktoken), a vocab.txt of BERT, a GGUF file; or a
+  /// directory with one of them (looked for in this order), or with vocab.json and merges.txt (as GPT-2 was published).
+  /// The names of begin and end tokens come from the tokenizer_config.json beside it, otherwise from the file or from
+  /// what models usually call them. Throws Error for what is malformed, naming where, and for kinds that are not built
+  /// here.
   static Tokenizer load(const std::string& path);
-  /// The same from the text of a tokenizer.json; errors call it `name`.
-  static Tokenizer parse(std::string_view json, const std::string& name);
+  /// The same from what a file holds, one of those that stand alone (not vocabulary_and_merges); errors call it `name`.
+  static Tokenizer parse(std::string_view content, const std::string& name,
+                         TokenizerFormat format = TokenizerFormat::json);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
@@ -42,7 +49,8 @@ class Tokenizer {
   /// Writes tokenizer.json, durably, to a path that ends in .json; else into the directory `path` (made when missing),
   /// together with the tokenizer_config.json that transformers wants.
   void save(const std::string& path) const;
-  /// What save() writes as tokenizer.json: the text it was loaded from, unchanged, or what the trainer made.
+  /// What save() writes as tokenizer.json: the text it was loaded from, unchanged, what the trainer made, or what says
+  /// the same as the file of another format.
   const std::string& json() const;
 
   /// Appends the ids of `text`. Added tokens in the text become their ids; nothing is put before or behind.
@@ -52,6 +60,15 @@ class Tokenizer {
   void encode_ordinary(std::string_view text, std::vector<TokenId>& ids) const;
   /// Ids with what the file's post-processor puts around one sequence (BOS, EOS), as Hugging Face does by default.
   std::vector<TokenId> encode_with_template(std::string_view text) const;
+  /// A text, or two, as the file's template puts them together for a model that reads whole sequences: ids, types,
+  /// which bytes each token stands for. Shortened as the file says, or as `truncation` does.
+  Encoding encode_single(std::string_view text) const;
+  Encoding encode_single(std::string_view text, const Truncation& truncation) const;
+  Encoding encode_pair(std::string_view first, std::string_view second) const;
+  Encoding encode_pair(std::string_view first, std::string_view second, const Truncation& truncation) const;
+  /// How the file wants texts shortened, and batches padded.
+  std::optional<Truncation> truncation() const;
+  std::optional<Padding> padding() const;
   /// encode() of each text, by `threads` threads (0: all of this machine). A long text is shared among them.
   std::vector<std::vector<TokenId>> encode_batch(std::span<const std::string_view> texts, int threads = 0) const;
 
@@ -71,8 +88,11 @@ class Tokenizer {
   std::optional<TokenId> begin_token() const;
   std::optional<TokenId> end_token() const;
   std::optional<TokenId> unknown_token() const;
+  std::optional<TokenId> pad_token() const;
+  std::optional<TokenId> mask_token() const;
 
-  /// "byte-level BPE", "BPE on words", "word-level", "character-level", "BPE".
+  /// "byte-level BPE", "BPE on words", "WordPiece", "Unigram", "word-level", "character-level", "BPE", and the last
+  /// with " with byte fallback".
   const std::string& kind() const;
   /// True when decode(encode(bytes)) == bytes for any bytes.
   bool lossless() const;
@@ -98,6 +118,7 @@ class TextStream {
  private:
   const Tokenizer* tokenizer_;
   std::string held_;
+  std::optional<TokenId> before_;
   bool space_due_ = false;
 };
 

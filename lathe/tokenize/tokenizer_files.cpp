@@ -1,68 +1,103 @@
-#include <nlohmann/json.hpp>
+#include "lathe/tokenize/tokenizer_files.h"
+
+#include <filesystem>
+#include <fstream>
 
 #include "lathe/base/error.h"
-#include "lathe/base/json.h"
-#include "lathe/tokenize/json_text.h"
-#include "lathe/tokenize/pipeline_json.h"
+#include "lathe/base/gguf.h"
+#include "lathe/base/text_input.h"
 
 namespace lathe::tokenize {
 namespace {
 
-/// The id of a token that a tokenizer_config.json names: as text, or as an object with "content". Some files name
-/// tokens that the tokenizer does not have.
-void read_name(const nlohmann::json& config, const char* key, const Tokenizer::Parts& parts,
-               std::optional<TokenId>& id) {
-  const auto found = config.find(key);
-  if (found == config.end()) return;
-  const nlohmann::json& name = found->is_object() && found->contains("content") ? found->at("content") : *found;
-  if (name.is_string()) id = parts.vocabulary.id(name.get<std::string>());
+namespace fs = std::filesystem;
+
+constexpr int64_t kLargestFile = int64_t{1} << 30;
+
+/// The first bytes of a file.
+std::string head_of(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string head(64, '\0');
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(in.gcount()));
+  return head;
 }
 
-std::string name_or_null(const Tokenizer::Parts& parts, const std::optional<TokenId>& id) {
-  return id ? json_quoted(parts.vocabulary.spelling(*id)) : "null";
+/// "IQ== 0": base64, a space, a number. Some models name such a file tokenizer.model.
+bool looks_like_ranks(std::string_view head) {
+  const std::string_view line = head.substr(0, head.find('\n'));
+  const size_t space = line.find(' ');
+  return space != std::string_view::npos && space > 0 &&
+         line.find_first_not_of("0123456789\r", space + 1) == std::string_view::npos && line.size() > space + 1;
+}
+
+TokenizerFormat format_of(const fs::path& path) {
+  const std::string name = path.filename().string(), extension = path.extension().string();
+  if (is_gguf(path.string())) return TokenizerFormat::gguf;
+  if (name == "vocab.json") return TokenizerFormat::vocabulary_and_merges;
+  if (extension == ".txt") return TokenizerFormat::word_pieces;
+  if (extension != ".model" && extension != ".tiktoken") return TokenizerFormat::json;
+  return looks_like_ranks(head_of(path.string())) ? TokenizerFormat::tiktoken : TokenizerFormat::sentencepiece;
+}
+
+/// The only file of a directory with this extension; empty for none or several.
+fs::path only_file(const fs::path& directory, const char* extension) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.path().extension() == extension) found.push_back(entry.path());
+  }
+  return found.size() == 1 ? found[0] : fs::path();
+}
+
+fs::path file_in(const fs::path& directory) {
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
+    if (fs::exists(directory / name)) return directory / name;
+  }
+  if (fs::exists(directory / "vocab.json") && fs::exists(directory / "merges.txt")) return directory / "vocab.json";
+  if (fs::exists(directory / "vocab.txt")) return directory / "vocab.txt";
+  for (const char* extension : {".tiktoken", ".model", ".gguf"}) {
+    if (const fs::path file = only_file(directory, extension); !file.empty()) return file;
+  }
+  throw Error(
+      text("directory ", directory.string(),
+           " holds no tokenizer: tokenizer.json, a SentencePiece .model, vocab.json with merges.txt, vocab.txt, "
+           "a .tiktoken or a .gguf file"));
 }
 
 }  // namespace
 
-void read_tokenizer_config(std::string_view json, const std::string& name, Tokenizer::Parts& parts) {
-  // Not simdjson: these files hold numbers beyond 64 bits (model_max_length), which it refuses.
-  const nlohmann::json config = lathe::parse_json(json, name);
-  require(config.is_object(), name, " is no JSON object");
-  read_name(config, "bos_token", parts, parts.begin);
-  read_name(config, "eos_token", parts, parts.end);
+TokenizerFile find_tokenizer_file(const std::string& path) {
+  const bool inside = fs::is_directory(path);
+  const fs::path directory = inside ? fs::path(path) : fs::path(path).parent_path();
+  const fs::path file = inside ? file_in(directory) : fs::path(path);
+  const fs::path config = directory / "tokenizer_config.json";
+  const TokenizerFormat format = format_of(file);
+  const bool has_config = format != TokenizerFormat::gguf && fs::exists(config);
+  return {format, file.string(), has_config ? config.string() : std::string()};
 }
 
-std::string tokenizer_config_json(const Tokenizer::Parts& parts) {
-  return text(
-      "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"bos_token\": ", name_or_null(parts, parts.begin),
-      ",\n  \"eos_token\": ", name_or_null(parts, parts.end),
-      ",\n  \"unk_token\": ", name_or_null(parts, parts.unknown), ",\n  \"clean_up_tokenization_spaces\": false\n}\n");
+std::unique_ptr<Tokenizer::Parts> read_tokenizer_file(const TokenizerFile& file) {
+  if (file.format == TokenizerFormat::gguf) return read_gguf_vocabulary(GgufFile(file.path).fields());
+  const std::string content = read_text(file.path, kLargestFile);
+  if (file.format != TokenizerFormat::vocabulary_and_merges) return read_tokenizer(content, file.path, file.format);
+  const fs::path merges = fs::path(file.path).parent_path() / "merges.txt";
+  return read_vocabulary_and_merges(content, read_text(merges.string(), kLargestFile), file.path);
 }
 
-std::string join_vocabulary_and_merges(std::string_view vocabulary_json, std::string_view merges,
-                                       const std::string& name) {
-  simdjson::dom::parser parser;
-  const JsonFields vocabulary = parse_json(parser, vocabulary_json, name + "/vocab.json");
-  std::string rules;
-  while (!merges.empty()) {
-    std::string_view line = merges.substr(0, merges.find('\n'));
-    merges.remove_prefix(std::min(merges.size(), line.size() + 1));
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    if (line.empty() || line.substr(0, 9) == "#version:") continue;
-    rules += (rules.empty() ? "" : ",") + json_quoted(line);
+std::unique_ptr<Tokenizer::Parts> read_tokenizer(std::string_view content, const std::string& name,
+                                                 TokenizerFormat format) {
+  switch (format) {
+    case TokenizerFormat::sentencepiece:
+      return read_sentencepiece_model(content, name);
+    case TokenizerFormat::tiktoken:
+      return read_tiktoken_ranks(content, name);
+    case TokenizerFormat::word_pieces:
+      return read_word_pieces(content, name);
+    case TokenizerFormat::gguf:
+      return read_gguf_vocabulary(parse_gguf(bytes_of(content), name).fields);
+    default:
+      return read_tokenizer_json(content, name);
   }
-  std::string added;
-  uint64_t id = 0;
-  if (vocabulary.all().at_key("<|endoftext|>").get(id) == simdjson::SUCCESS) {
-    added = text("{\"id\":", id, R"(,"content":"<|endoftext|>","special":true,"normalized":false})");
-  }
-  return text(
-      R"({"version":"1.0","added_tokens":[)", added,
-      R"(],"normalizer":null,"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,)",
-      R"("use_regex":true},"post_processor":null,"decoder":{"type":"ByteLevel","add_prefix_space":true,)",
-      R"("trim_offsets":true,"use_regex":true},"model":{"type":"BPE","dropout":null,"unk_token":null,)",
-      R"("continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,)",
-      R"("vocab":)", vocabulary_json, R"(,"merges":[)", rules, "]}}");
 }
 
 }  // namespace lathe::tokenize

@@ -13,6 +13,10 @@ class WordLevel final : public WordModel {
   void encode_word(std::string_view word, std::vector<TokenId>& ids) const override {
     ids.push_back(vocabulary_.id(word).value_or(unknown_));
   }
+  void encode_spans(std::string_view word, std::vector<TokenId>& ids, std::vector<size_t>& ends) const override {
+    encode_word(word, ids);
+    ends.push_back(word.size());
+  }
 
  private:
   const Vocabulary& vocabulary_;

@@ -34,6 +34,31 @@ write(sys.argv[3], [struct.pack('<%dI' % len(i), *i) for i in ids])
 write(sys.argv[4], [x.encode() for x in t.decode_batch(ids, skip_special_tokens=False)])
 )";
 
+constexpr const char* kWords = R"(
+import json
+from tokenizers import Tokenizer
+steps = {'normalizer': json.loads(sys.argv[1]), 'pre_tokenizer': json.loads(sys.argv[2])}
+t = Tokenizer.from_str(json.dumps({'version': '1.0', 'truncation': None, 'padding': None, 'added_tokens': [],
+    'post_processor': None, 'decoder': None, 'model': {'type': 'WordLevel', 'vocab': {'u': 0}, 'unk_token': 'u'}, **steps}))
+def words(text):
+    if t.normalizer: text = t.normalizer.normalize_str(text)
+    if not t.pre_tokenizer: return [text] if text else []
+    return [w for w, _ in t.pre_tokenizer.pre_tokenize_str(text)]
+write(sys.argv[4], [''.join(w + '\x1f' for w in words(x.decode())).encode() for x in read(sys.argv[3])])
+)";
+
+constexpr const char* kAnnotate = R"(
+from tokenizers import Tokenizer
+t = Tokenizer.from_file(sys.argv[1])
+first, second = ([x.decode() for x in read(p)] for p in sys.argv[2:4])
+encodings = [t.encode(a) for a in first] + [t.encode(a, b) for a, b in zip(first, second)]
+def lines(e):
+    which = [-1 if s is None else s for s in e.sequence_ids]
+    return ''.join('%d %d %d %d %d %d\n' % (i, y, m, *(o if w >= 0 else (0, 0)), w)
+                   for i, y, m, o, w in zip(e.ids, e.type_ids, e.special_tokens_mask, e.offsets, which))
+write(sys.argv[4], [lines(e).encode() for e in encodings])
+)";
+
 constexpr const char* kTrain = R"(
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 kind, text, size, least, out = sys.argv[1:6]
@@ -104,6 +129,22 @@ PeerEncoding peer_encoding(const std::string& tokenizer, const std::vector<std::
   }
   encoding.decoded = unpacked(files.path("decoded"));
   return encoding;
+}
+
+std::vector<std::string> peer_words(const std::string& normalizer, const std::string& pre_tokenizer,
+                                    const std::vector<std::string>& texts) {
+  const PeerFiles files;
+  const std::string in = files.write("texts", packed(texts));
+  run_peer(std::string(kExchange) + kWords, {normalizer, pre_tokenizer, in, files.path("words")});
+  return unpacked(files.path("words"));
+}
+
+std::vector<std::string> peer_annotations(const std::string& tokenizer, const std::vector<std::string>& first,
+                                          const std::vector<std::string>& second) {
+  const PeerFiles files;
+  const std::string a = files.write("first", packed(first)), b = files.write("second", packed(second));
+  run_peer(std::string(kExchange) + kAnnotate, {tokenizer, a, b, files.path("lines")});
+  return unpacked(files.path("lines"));
 }
 
 void peer_trained(const std::string& kind, const std::string& text, int64_t vocabulary_size, int64_t minimum_frequency,

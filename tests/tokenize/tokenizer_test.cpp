@@ -155,7 +155,9 @@ TEST(TokenizerJson, IsRefusedByNameWhenItIsWrong) {
   EXPECT_THAT(problem("[1]"), HasSubstr("must be an object"));
   EXPECT_THAT(problem("{}"), HasSubstr("tokenizer.json: model is missing"));
   EXPECT_THAT(problem(byte_level_json().substr(0, 1500)), HasSubstr("no valid JSON"));
-  EXPECT_THAT(problem(changed("\"type\":\"BPE\"", "\"type\":\"Unigram\"")), HasSubstr("'Unigram' are not supported"));
+  EXPECT_THAT(problem(changed("\"type\":\"BPE\"", "\"type\":\"Tree\"")), HasSubstr("'Tree' are not supported"));
+  EXPECT_THAT(problem(changed("\"type\":\"BPE\"", "\"type\":\"Unigram\"")),
+              HasSubstr("model.vocab must be a list, not an object"));
   EXPECT_THAT(problem(changed("\"t h\"", "\"t h e\"")), HasSubstr("model.merges[0] must be two tokens"));
   EXPECT_THAT(problem(changed("\"c a\"", "\"c the\"")),
               AllOf(HasSubstr("model.merges[3]"), HasSubstr("'cthe', which model.vocab lacks")));
@@ -163,8 +165,7 @@ TEST(TokenizerJson, IsRefusedByNameWhenItIsWrong) {
   EXPECT_THAT(problem(changed("\"cat\":260", "\"cat\":4000000000")), HasSubstr("ids would be unused"));
   EXPECT_THAT(problem(changed("\"cat\":260", "\"cat\":-1")), HasSubstr("no whole number"));
   EXPECT_THAT(problem(changed("\"merges\"", "\"dropout\":0.1,\"merges\"")), HasSubstr("model.dropout"));
-  EXPECT_THAT(problem(changed("\"merges\"", "\"byte_fallback\":true,\"merges\"")), HasSubstr("model.byte_fallback"));
-  EXPECT_THAT(problem(changed("\"type\":\"ByteLevel\"", "\"type\":\"Metaspace\"")), HasSubstr("'Metaspace'"));
+  EXPECT_THAT(problem(changed("\"type\":\"ByteLevel\"", "\"type\":\"Megaspace\"")), HasSubstr("'Megaspace'"));
   EXPECT_THAT(problem(byte_level_json("{\"id\":3,\"content\":\"the\"}")), HasSubstr("has id 3 here and 257 elsewhere"));
 }
 

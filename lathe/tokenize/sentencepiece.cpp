@@ -1,0 +1,126 @@
+#include "lathe/tokenize/sentencepiece.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "lathe/base/error.h"
+#include "lathe/base/utf8.h"
+#include "lathe/tokenize/protobuf.h"
+#include "lathe/tokenize/tokenizer_files.h"
+
+namespace lathe::tokenize {
+namespace {
+
+float float_of(uint64_t bits) {
+  const auto low = static_cast<uint32_t>(bits);
+  float value = 0;
+  std::memcpy(&value, &low, sizeof(value));
+  return value;
+}
+
+/// SentencePiece { string piece = 1; float score = 2; Type type = 3; }
+Piece read_piece(std::string_view message, size_t id, const std::string& name) {
+  Piece piece;
+  const std::string place = text(name, ": piece ", id);
+  ProtobufReader reader(message, place);
+  while (const auto field = reader.next()) {
+    if (field->number == 1) piece.text = field->bytes;
+    if (field->number == 2) piece.score = float_of(field->value);
+    if (field->number != 3) continue;
+    require(field->value >= 1 && field->value <= 6, place, " has type ", field->value, ", which is none of 1 to 6");
+    piece.type = static_cast<PieceType>(field->value);
+  }
+  return piece;
+}
+
+/// TrainerSpec { ModelType model_type = 3; bool treat_whitespace_as_suffix = 24; bool byte_fallback = 35; }
+void read_trainer(std::string_view message, const std::string& name, SentencePieceOptions& options) {
+  ProtobufReader reader(message, name);
+  while (const auto field = reader.next()) {
+    if (field->number == 3) {
+      require(field->value == 1 || field->value == 2, name, ": SentencePiece models of type ", field->value,
+              " are not supported; 1 (Unigram) and 2 (BPE) are");
+      options.unigram = field->value == 1;
+    }
+    require(field->number != 24 || field->value == 0, name,
+            ": treat_whitespace_as_suffix, spaces behind words, is not supported");
+    if (field->number == 35) options.byte_fallback = field->value != 0;
+  }
+}
+
+/// NormalizerSpec { bytes precompiled_charsmap = 2; bool add_dummy_prefix = 3, remove_extra_whitespaces = 4,
+/// escape_whitespaces = 5; }
+void read_normalizer_spec(std::string_view message, const std::string& name, SentencePieceOptions& options) {
+  ProtobufReader reader(message, name);
+  while (const auto field = reader.next()) {
+    if (field->number == 2) options.charsmap = field->bytes;
+    if (field->number == 3) options.add_dummy_prefix = field->value != 0;
+    if (field->number == 4) options.remove_extra_whitespaces = field->value != 0;
+    require(field->number != 5 || field->value != 0, name,
+            ": spaces that stay spaces (escape_whitespaces) are not supported");
+  }
+}
+
+}  // namespace
+
+Vocabulary piece_vocabulary(const std::vector<Piece>& pieces, const std::string& name) {
+  Vocabulary vocabulary;
+  vocabulary.reserve(pieces.size());
+  for (size_t id = 0; id < pieces.size(); ++id) {
+    require(valid_utf8(pieces[id].text), name, ": token ", id, " is not UTF-8");
+    try {
+      vocabulary.add(pieces[id].text, id);
+    } catch (const Error& error) {
+      throw Error(text(name, ": ", error.what()));
+    }
+  }
+  return vocabulary;
+}
+
+std::vector<AddedToken> added_pieces(const std::vector<Piece>& pieces) {
+  std::vector<AddedToken> added;
+  for (size_t id = 0; id < pieces.size(); ++id) {
+    const bool special = pieces[id].type == PieceType::control || pieces[id].type == PieceType::unknown;
+    if (pieces[id].text.empty() || (!special && pieces[id].type != PieceType::user_defined)) continue;
+    added.push_back({.content = std::string(pieces[id].text), .id = static_cast<TokenId>(id), .special = special});
+  }
+  return added;
+}
+
+std::unique_ptr<Tokenizer::Parts> sentencepiece_tokenizer(SentencePieceModel model, const std::string& name) {
+  ModelTables tables{piece_vocabulary(model.pieces, name), {}, {}};
+  SentencePieceOptions& options = model.options;
+  if (options.added.empty()) options.added = added_pieces(model.pieces);
+  std::vector<float> scores;
+  std::vector<bool> takes_part;
+  for (size_t id = 0; id < model.pieces.size(); ++id) {
+    const Piece& piece = model.pieces[id];
+    require(std::isfinite(piece.score), name, ": the score of token ", id, " is no number");
+    if (piece.type == PieceType::unknown && !options.unknown) options.unknown = static_cast<TokenId>(id);
+    if (piece.type == PieceType::byte) options.byte_fallback = true;
+    scores.push_back(piece.score);
+    takes_part.push_back(piece.type == PieceType::normal);
+  }
+  if (options.unigram) {
+    tables.scores.assign(scores.begin(), scores.end());
+  } else {
+    tables.merges = merges_by_score(tables.vocabulary, scores, takes_part);
+  }
+  std::string skeleton = sentencepiece_skeleton(options, tables.vocabulary);
+  return read_skeleton(std::move(skeleton), std::move(tables), name);
+}
+
+/// ModelProto { repeated SentencePiece pieces = 1; TrainerSpec trainer_spec = 2; NormalizerSpec normalizer_spec = 3; }
+std::unique_ptr<Tokenizer::Parts> read_sentencepiece_model(std::string_view bytes, const std::string& name) {
+  SentencePieceModel model;
+  ProtobufReader reader(bytes, name);
+  while (const auto field = reader.next()) {
+    if (field->number == 1) model.pieces.push_back(read_piece(field->bytes, model.pieces.size(), name));
+    if (field->number == 2) read_trainer(field->bytes, name, model.options);
+    if (field->number == 3) read_normalizer_spec(field->bytes, name, model.options);
+  }
+  require(!model.pieces.empty(), name, " has no pieces: is this a SentencePiece model?");
+  return sentencepiece_tokenizer(std::move(model), name);
+}
+
+}  // namespace lathe::tokenize

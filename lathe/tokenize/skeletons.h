@@ -1,0 +1,44 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lathe/tokenize/parts.h"
+
+namespace lathe::tokenize {
+
+/// tokenizer.json texts for read_skeleton().
+
+/// BERT's; lower case unless a piece has a capital letter.
+std::string word_piece_skeleton(const Vocabulary& vocabulary);
+
+/// What SentencePiece's files say besides their pieces.
+struct SentencePieceOptions {
+  bool unigram = true;  // else BPE
+  bool byte_fallback = false;
+  bool add_dummy_prefix = true;  // a space in front
+  bool remove_extra_whitespaces = true;
+  std::string charsmap;
+  std::optional<TokenId> unknown;
+  std::vector<AddedToken> added;
+  std::vector<TokenId> before, after;  // put around a text
+};
+std::string sentencepiece_skeleton(const SentencePieceOptions& options, const Vocabulary& vocabulary);
+
+/// Byte-level BPE. `pre_tokenizer` is JSON.
+struct ByteLevelOptions {
+  std::string pre_tokenizer;
+  bool whole_words_first = false;
+  std::vector<AddedToken> added;
+  std::vector<TokenId> before, after;
+};
+std::string byte_level_skeleton(const ByteLevelOptions& options, const Vocabulary& vocabulary);
+
+/// {"type":"Sequence",...} of a Split at each expression, isolated, and ByteLevel.
+std::string split_then_bytes(const std::vector<std::string>& expressions);
+
+/// (?i:'s|...)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ... : cl100k's with this many digits.
+std::string cl100k_expression(int digits);
+
+}  // namespace lathe::tokenize

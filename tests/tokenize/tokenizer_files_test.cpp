@@ -1,0 +1,119 @@
+// Vocabularies in files of other programs that are wrong, and what becomes of them that are right.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lathe/base/base64.h"
+#include "lathe/base/text_input.h"
+#include "lathe/tokenize/tokenizer.h"
+#include "tests/support/checkout.h"
+#include "tests/support/error_of.h"
+#include "tests/tokenize/tokenize_support.h"
+
+namespace lathe {
+namespace {
+
+using test::pieces;
+using testing::HasSubstr;
+
+/// A seed of the fuzzer: what stands before "TEXT", less the first byte, is a file.
+std::string seed(const std::string& name) {
+  const std::string all = read_text((checkout() / "tests/fuzz/seeds/tokenizer_files" / name).string());
+  return all.substr(1, all.find("TEXT") - 1);
+}
+
+Tokenizer parsed(const std::string& content, TokenizerFormat format) {
+  return Tokenizer::parse(content, "file", format);
+}
+
+std::string problem(const std::string& content, TokenizerFormat format) {
+  return error_of([&] { parsed(content, format); });
+}
+
+std::string changed(std::string content, const std::string& from, const std::string& to) {
+  const size_t at = content.find(from);
+  return at == std::string::npos ? "" : content.replace(at, from.size(), to);
+}
+
+TEST(SentencePieceFile, GivesUnigramPieces) {
+  const Tokenizer tokenizer = parsed(seed("unigram"), TokenizerFormat::sentencepiece);
+  EXPECT_EQ(tokenizer.kind(), "Unigram with byte fallback");
+  EXPECT_EQ(pieces(tokenizer, "ab  a <x>"), "▁ab|▁a|<x>");
+  EXPECT_EQ(tokenizer.begin_token(), 1u);
+}
+
+TEST(SentencePieceFile, GivesBpeWhoseMergesFollowScores) {
+  const Tokenizer tokenizer = parsed(seed("bpe"), TokenizerFormat::sentencepiece);
+  EXPECT_EQ(tokenizer.kind(), "BPE with byte fallback");
+  EXPECT_EQ(pieces(tokenizer, "ab ba"), "▁ab|▁|b|a");
+  EXPECT_EQ(tokenizer.decode_text(tokenizer.encode("ab ba")), "ab ba");
+}
+
+TEST(SentencePieceFile, SurvivesAsTokenizerJson) {
+  for (const char* name : {"unigram", "bpe"}) {
+    const Tokenizer tokenizer = parsed(seed(name), TokenizerFormat::sentencepiece);
+    const Tokenizer again = Tokenizer::parse(tokenizer.json(), "tokenizer.json");
+    EXPECT_EQ(again.hash(), tokenizer.hash());
+    EXPECT_EQ(again.encode("ab <x> a\u00e9"), tokenizer.encode("ab <x> a\u00e9"));
+  }
+}
+
+TEST(SentencePieceFile, IsRefusedByNameWhenItIsDamaged) {
+  const auto wrong = [](const std::string& content) { return problem(content, TokenizerFormat::sentencepiece); };
+  const std::string good = seed("bpe");
+  EXPECT_THAT(wrong(""), HasSubstr("file has no pieces"));
+  EXPECT_THAT(wrong(good.substr(0, good.size() - 3)), HasSubstr("file is damaged: a field of"));
+  EXPECT_THAT(wrong("\x0f"), HasSubstr("wire type 7"));
+  EXPECT_THAT(wrong("\xff\xff"), HasSubstr("a number does not end"));
+  EXPECT_THAT(wrong(changed(good, "\x18\x02\x98", "\x18\x04\x98")), HasSubstr("models of type 4"));
+  EXPECT_THAT(wrong(changed(good, "<s>", "<\xFF>")), HasSubstr("token 1 is not UTF-8"));
+  EXPECT_THAT(wrong(changed(good, "<s>", "<x>")), HasSubstr("'<x>' is there twice"));
+}
+
+TEST(TiktokenFile, IsRefusedByNameWhenItIsWrong) {
+  const auto wrong = [](const std::string& content) { return problem(content, TokenizerFormat::tiktoken); };
+  EXPECT_THAT(wrong(""), HasSubstr("file holds no ranks"));
+  EXPECT_THAT(wrong("YQ== 0\nYg=="), HasSubstr("line 2 is not a token in base64 and its rank"));
+  EXPECT_THAT(wrong("YQ== 0\n!! 1"), HasSubstr("line 2"));
+  EXPECT_THAT(wrong("YQ== 0\nYg== 0"), HasSubstr("have the same id 0"));
+  EXPECT_THAT(wrong("YQ== 0\nYg== 1"), HasSubstr("ranks up to 1 are those of no known encoding"));
+}
+
+TEST(VocabTxt, NeedsTheTokensOfBert) {
+  EXPECT_EQ(pieces(parsed(seed("vocab_txt"), TokenizerFormat::word_pieces), "Unable!"), "un|##able|!");
+  EXPECT_THAT(problem("a\nb\n", TokenizerFormat::word_pieces), HasSubstr("a line [UNK] is missing"));
+  EXPECT_THAT(problem("\xff", TokenizerFormat::word_pieces), HasSubstr("not UTF-8"));
+}
+
+TEST(GgufVocabulary, IsReadForEachKind) {
+  const auto of = [](const char* name) { return parsed(seed(name), TokenizerFormat::gguf); };
+  EXPECT_EQ(pieces(of("gguf_llama"), of("gguf_llama").encode_with_template("ab a")), "<s>|▁ab|▁a");
+  EXPECT_EQ(pieces(of("gguf_gpt2"), "ab ab<|e|>"), "ab|Ġab|<|e|>");
+  EXPECT_EQ(pieces(of("gguf_bert"), of("gguf_bert").encode_with_template("Unable!")), "[CLS]|un|##able|!|[SEP]");
+  EXPECT_EQ(pieces(of("gguf_t5"), " a  b"), "▁a|<unk>|b");
+}
+
+TEST(GgufVocabulary, IsRefusedByNameWhenItIsWrong) {
+  const auto wrong = [](const char* name, const std::string& from, const std::string& to) {
+    return problem(changed(seed(name), from, to), TokenizerFormat::gguf);
+  };
+  EXPECT_THAT(wrong("gguf_gpt2", "falcon", "falcom"), HasSubstr("tokenizer.ggml.pre 'falcom' is not supported"));
+  EXPECT_THAT(wrong("gguf_llama", "llama", "lloma"), HasSubstr("tokenizer.ggml.model 'lloma' is not supported"));
+  EXPECT_THAT(wrong("gguf_gpt2", "a b", "a_b"), HasSubstr("tokenizer.ggml.merges 0 'a_b' is not two tokens"));
+  EXPECT_THAT(wrong("gguf_bert", "[CLS]", "[CLX]"), HasSubstr("has no [CLS]"));
+  EXPECT_THAT(wrong("gguf_llama", "tokenizer.ggml.tokens", "tokenizer.ggml.tokans"),
+              HasSubstr("tokenizer.ggml.tokens"));
+}
+
+TEST(Base64, GivesBytesBack) {
+  for (uint64_t seed_of_bytes = 0; seed_of_bytes < 40; ++seed_of_bytes) {
+    const std::string bytes = test::random_bytes(seed_of_bytes, seed_of_bytes);
+    EXPECT_EQ(base64_decoded(base64_encoded(bytes)), bytes);
+  }
+  EXPECT_EQ(base64_encoded("ab"), "YWI=");
+  EXPECT_EQ(base64_decoded("YWI"), "ab");
+  EXPECT_EQ(base64_decoded("Y"), std::nullopt);
+  EXPECT_EQ(base64_decoded("YW I"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace lathe
