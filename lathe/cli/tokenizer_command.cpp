@@ -16,17 +16,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kTokenizerFiles =
+    "tokenizer.json, .model, .tiktoken, vocab.txt or .gguf file, or a directory with one";
+
 struct TrainArguments {
   std::vector<std::string> texts;
   std::string kind = "gpt2", out;
-  std::vector<std::string> special = {"<|endoftext|>"};
+  std::vector<std::string> special;
   int64_t vocabulary_size = 32000, minimum_frequency = 0;
+  bool cased = false;
   int threads = 0;
 };
 
 struct TextArguments {
   std::string tokenizer, input = "-";
+  std::string pair;
   bool lines = false, count = false, ordinary = false, with_template = false, text_only = false, all_tokens = false;
+  bool annotated = false;
   int threads = 0;
 };
 
@@ -52,11 +58,16 @@ std::vector<std::string> files_of(const std::vector<std::string>& given) {
 }
 
 int train(const TrainArguments& arguments) {
-  TokenizerTrainer trainer({.kind = tokenizer_kind(arguments.kind),
-                            .vocabulary_size = arguments.vocabulary_size,
-                            .minimum_frequency = arguments.minimum_frequency,
-                            .special_tokens = arguments.special,
-                            .threads = arguments.threads});
+  const TokenizerKind kind = tokenizer_kind(arguments.kind);
+  require(!arguments.cased || kind == TokenizerKind::wordpiece, "--cased is for --kind wordpiece; ", arguments.kind,
+          " always keeps capitals");
+  TokenizerTrainer trainer(
+      {.kind = kind,
+       .vocabulary_size = arguments.vocabulary_size,
+       .minimum_frequency = arguments.minimum_frequency,
+       .special_tokens = arguments.special.empty() ? usual_special_tokens(kind) : arguments.special,
+       .lower_case = !arguments.cased,
+       .threads = arguments.threads});
   const auto start = std::chrono::steady_clock::now();
   for (const std::string& file : files_of(arguments.texts)) {
     trainer.add_file(file);
@@ -93,7 +104,27 @@ std::vector<std::string_view> lines_of(std::string_view text) {
   return lines;
 }
 
+/// A line a token: id, type, which text, first byte, end, spelling.
+void print_annotated(const Tokenizer& tokenizer, const Encoding& encoding) {
+  for (size_t i = 0; i < encoding.ids.size(); ++i) {
+    const TextSpan& span = encoding.spans[i];
+    std::cout << encoding.ids[i] << '\t' << encoding.type_ids[i] << '\t' << span.text << '\t' << span.begin << '\t'
+              << span.end << '\t' << tokenizer.token(encoding.ids[i]) << '\n';
+  }
+}
+
+int encode_annotated(const TextArguments& arguments) {
+  const Tokenizer tokenizer = Tokenizer::load(arguments.tokenizer);
+  const std::string first = read_text(input_path(arguments.input));
+  require(arguments.pair.empty() || arguments.pair != arguments.input, "--pair: both texts are ", arguments.input);
+  print_annotated(tokenizer, arguments.pair.empty()
+                                 ? tokenizer.encode_single(first)
+                                 : tokenizer.encode_pair(first, read_text(input_path(arguments.pair))));
+  return 0;
+}
+
 int encode(const TextArguments& arguments) {
+  if (arguments.annotated || !arguments.pair.empty()) return encode_annotated(arguments);
   const Tokenizer tokenizer = Tokenizer::load(arguments.tokenizer);
   const std::string all = read_text(input_path(arguments.input));
   const std::vector<std::string_view> texts =
@@ -167,6 +198,18 @@ int show(const TextArguments& arguments) {
   return 0;
 }
 
+struct ConvertArguments {
+  std::string tokenizer, out;
+};
+
+int convert(const ConvertArguments& arguments) {
+  const Tokenizer tokenizer = Tokenizer::load(arguments.tokenizer);
+  tokenizer.save(arguments.out);
+  std::cout << arguments.out << ": " << tokenizer.kind() << ", " << tokenizer.vocabulary_size() << " tokens, "
+            << tokenizer.hash() << '\n';
+  return 0;
+}
+
 using Action = std::function<int()>;
 
 void declare_train(CLI::App& app, Action& chosen) {
@@ -175,14 +218,19 @@ void declare_train(CLI::App& app, Action& chosen) {
       ->required();
   app.add_option("-o,--out", arguments->out, "Directory for tokenizer.json and tokenizer_config.json, or a .json file")
       ->required();
-  app.add_option("-k,--kind", arguments->kind, "gpt2, cl100k (byte-level BPE), words-bpe, words or characters")
+  app.add_option(
+         "-k,--kind", arguments->kind,
+         "gpt2, cl100k (byte-level BPE), words-bpe, words, characters, wordpiece (BERT) or unigram (SentencePiece)")
       ->capture_default_str();
   app.add_option("-n,--vocabulary-size", arguments->vocabulary_size, "Tokens, special ones included")
       ->capture_default_str();
   app.add_option("--minimum-frequency", arguments->minimum_frequency, "Leave out pairs (or words) seen less often")
       ->capture_default_str();
-  app.add_option("--special", arguments->special, "Special tokens, in order; they get the first ids")
-      ->capture_default_str();
+  app.add_option(
+      "--special", arguments->special,
+      "Special tokens, in order; they get the first ids (without: those usual for the kind, <|endoftext|> or "
+      "BERT's or T5's)");
+  app.add_flag("--cased", arguments->cased, "wordpiece: keep capitals and accents");
   app.add_option("--threads", arguments->threads, "Threads (0: all of this machine)")->capture_default_str();
   app.footer(
       "Examples:\n"
@@ -193,23 +241,28 @@ void declare_train(CLI::App& app, Action& chosen) {
 
 void declare_encode(CLI::App& app, Action& chosen) {
   auto arguments = std::make_shared<TextArguments>();
-  app.add_option("tokenizer", arguments->tokenizer, "tokenizer.json or a directory with one")->required();
+  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles)->required();
   app.add_option("text", arguments->input, "Text file, - for standard input")->capture_default_str();
   app.add_flag("--lines", arguments->lines, "Each line is a text of its own; its ids are a line");
   app.add_flag("--count", arguments->count, "Print how many ids instead of the ids");
   app.add_flag("--ordinary", arguments->ordinary, "Added tokens in the text are text like any other");
   app.add_flag("--template", arguments->with_template, "Put around it what the tokenizer's post-processor says");
+  auto* annotated = app.add_flag("--annotated", arguments->annotated,
+                                 "As --template, a line a token: id, type, text, first byte and end in it, spelling");
+  app.add_option("--pair", arguments->pair, "File of a second text; both are annotated");
+  for (const char* other : {"--lines", "--count", "--ordinary"}) annotated->excludes(app.get_option(other));
   app.add_option("--threads", arguments->threads, "Threads (0: all of this machine)")->capture_default_str();
   app.footer(
       "Examples:\n"
       "  echo -n 'Hello world' | lathe tokenizer encode gpt2/\n"
-      "  lathe tokenizer encode tokenizer.json book.txt --count");
+      "  lathe tokenizer encode tokenizer.json book.txt --count\n"
+      "  lathe tokenizer encode bert/ question.txt --pair passage.txt");
   app.callback([arguments, &chosen] { chosen = [arguments] { return encode(*arguments); }; });
 }
 
 void declare_decode(CLI::App& app, Action& chosen) {
   auto arguments = std::make_shared<TextArguments>();
-  app.add_option("tokenizer", arguments->tokenizer, "tokenizer.json or a directory with one")->required();
+  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles)->required();
   app.add_option("ids", arguments->input, "File of ids, - for standard input")->capture_default_str();
   app.add_flag("--lines", arguments->lines, "Each line of ids is a text of its own");
   app.add_flag("--text", arguments->text_only, "Without special tokens and as valid UTF-8, for people to read");
@@ -222,10 +275,19 @@ void declare_decode(CLI::App& app, Action& chosen) {
 
 void declare_show(CLI::App& app, Action& chosen) {
   auto arguments = std::make_shared<TextArguments>();
-  app.add_option("tokenizer", arguments->tokenizer, "tokenizer.json or a directory with one")->required();
+  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles)->required();
   app.add_flag("--tokens", arguments->all_tokens, "List all tokens with their ids");
   app.footer("Examples:\n  lathe tokenizer show gpt2/\n  lathe tokenizer show gpt2/ --tokens");
   app.callback([arguments, &chosen] { chosen = [arguments] { return show(*arguments); }; });
+}
+
+void declare_convert(CLI::App& app, Action& chosen) {
+  auto arguments = std::make_shared<ConvertArguments>();
+  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles)->required();
+  app.add_option("-o,--out", arguments->out, "Directory for tokenizer.json and tokenizer_config.json, or a .json file")
+      ->required();
+  app.footer("Examples:\n  lathe tokenizer convert spiece.model --out tokenizer/");
+  app.callback([arguments, &chosen] { chosen = [arguments] { return convert(*arguments); }; });
 }
 
 Action declare(CLI::App& app) {
@@ -234,6 +296,7 @@ Action declare(CLI::App& app) {
   declare_train(*app.add_subcommand("train", "Learn a tokenizer from text"), *chosen);
   declare_encode(*app.add_subcommand("encode", "Turn text into token ids"), *chosen);
   declare_decode(*app.add_subcommand("decode", "Turn token ids into text"), *chosen);
+  declare_convert(*app.add_subcommand("convert", "Write a tokenizer of any format as tokenizer.json"), *chosen);
   declare_show(*app.add_subcommand("show", "Describe a tokenizer"), *chosen);
   return [chosen] { return (*chosen)(); };
 }

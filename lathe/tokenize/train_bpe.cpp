@@ -68,7 +68,8 @@ class Changes {
 
 class Learner {
  public:
-  Learner(SymbolWords words, std::vector<std::string> tokens) : words_(std::move(words)), tokens_(std::move(tokens)) {
+  Learner(SymbolWords words, std::vector<std::string> tokens, std::string inside_prefix)
+      : words_(std::move(words)), tokens_(std::move(tokens)), inside_prefix_(std::move(inside_prefix)) {
     for (TokenId id = 0; id < tokens_.size(); ++id) ids_.emplace(tokens_[id], id);
     lengths_.resize(words_.counts.size());
     for (size_t i = 0; i < lengths_.size(); ++i) {
@@ -104,6 +105,7 @@ class Learner {
   SymbolWords words_;
   std::vector<uint32_t> lengths_;  // symbols left of each word
   std::vector<std::string> tokens_;
+  std::string inside_prefix_;
   std::unordered_map<std::string, TokenId> ids_;
   PairCounts counts_;
   std::vector<uint32_t> found_in_;
@@ -136,7 +138,9 @@ void Learner::apply(uint64_t pair, int64_t delta, const std::vector<uint32_t>& w
 }
 
 TokenId Learner::token_of(uint64_t pair) {
-  std::string made = tokens_[left_of(pair)] + tokens_[right_of(pair)];
+  const std::string& right = tokens_[right_of(pair)];
+  const bool inside = right.compare(0, inside_prefix_.size(), inside_prefix_) == 0;
+  std::string made = tokens_[left_of(pair)] + right.substr(inside ? inside_prefix_.size() : 0);
   const auto [place, fresh] = ids_.emplace(made, static_cast<TokenId>(tokens_.size()));
   if (fresh) tokens_.push_back(std::move(made));
   return place->second;
@@ -196,8 +200,9 @@ std::vector<std::pair<TokenId, TokenId>> Learner::ranked_merges() const {
 }  // namespace
 
 LearntMerges learn_merges(SymbolWords words, std::vector<std::string> tokens, int64_t vocabulary_size,
-                          int64_t minimum_frequency) {
-  return Learner(std::move(words), std::move(tokens)).learn(vocabulary_size, minimum_frequency);
+                          int64_t minimum_frequency, std::string inside_prefix) {
+  return Learner(std::move(words), std::move(tokens), std::move(inside_prefix))
+      .learn(vocabulary_size, minimum_frequency);
 }
 
 }  // namespace lathe::tokenize

@@ -28,8 +28,8 @@ struct LearntMerges {
 /// Learns merges (Sennrich et al. 2016): the most frequent pair of neighbours becomes a token, of equals the one with
 /// the smallest ids, until there are `vocabulary_size` tokens or no pair occurs `minimum_frequency` times. Equal to
 /// Hugging Face's BpeTrainer in every merge, also where a token can be made in two ways: then a pair may be handled in
-/// parts, and the last time decides its rank.
+/// parts, and the last time decides its rank. `inside_prefix` stands before tokens that do not begin a word.
 LearntMerges learn_merges(SymbolWords words, std::vector<std::string> tokens, int64_t vocabulary_size,
-                          int64_t minimum_frequency);
+                          int64_t minimum_frequency, std::string inside_prefix = {});
 
 }  // namespace lathe::tokenize

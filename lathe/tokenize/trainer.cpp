@@ -12,6 +12,7 @@
 #include "lathe/tokenize/cut_text.h"
 #include "lathe/tokenize/parallel.h"
 #include "lathe/tokenize/train_bpe.h"
+#include "lathe/tokenize/train_unigram.h"
 #include "lathe/tokenize/trained.h"
 #include "lathe/tokenize/word_counts.h"
 
@@ -35,6 +36,13 @@ void count_words(const tokenize::Splitter& splitter, std::string_view text, Word
     for (const std::string_view word : batch) counts.add(word);
     words += static_cast<int64_t>(batch.size());
   }
+}
+
+void count_words(const tokenize::TextEncoder& pipeline, std::string_view text, WordCounts& counts, int64_t& words) {
+  pipeline.each_word(text, [&](std::string_view word) {
+    counts.add(word);
+    ++words;
+  });
 }
 
 /// Most frequent first, of equals the smaller word; without those too rare.
@@ -127,15 +135,56 @@ tokenize::SymbolWords character_symbols(const WordCounts& words, Trained& traine
   return out;
 }
 
+/// Characters as they begin words and as they stand inside, each sorted.
+tokenize::SymbolWords piece_symbols(const WordCounts& words, Trained& trained) {
+  std::set<std::string> spellings;
+  const auto each = [](std::string_view word, auto use) {
+    for (size_t at = 0; at < word.size();) {
+      const size_t bytes = code_point_at(word, at).bytes;
+      use((at > 0 ? tokenize::kInsidePrefix : "") + std::string(word.substr(at, bytes)));
+      at += bytes;
+    }
+  };
+  words.for_each([&](std::string_view word, int64_t) {
+    each(word, [&](std::string spelling) { spellings.insert(std::move(spelling)); });
+  });
+  Symbols symbols(trained.tokens);
+  for (const std::string& spelling : spellings) symbols.id(spelling);
+  tokenize::SymbolWords out;
+  words.for_each([&](std::string_view word, int64_t count) {
+    each(word, [&](const std::string& spelling) { out.symbols.push_back(symbols.id(spelling)); });
+    out.finish_word(count);
+  });
+  return out;
+}
+
+/// Special tokens, which are never chosen, then pieces by probability.
+void take_pieces(const WordCounts& words, const TokenizerTraining& training, Trained& trained) {
+  tokenize::UnigramTraining unigram;
+  unigram.pieces = static_cast<size_t>(training.vocabulary_size) - trained.tokens.size();
+  unigram.minimum_frequency = std::max<int64_t>(2, training.minimum_frequency);
+  unigram.threads = training.threads;
+  const std::set<std::string> special(trained.tokens.begin(), trained.tokens.end());
+  trained.scores.resize(trained.tokens.size());
+  for (auto& [piece, score] : tokenize::learn_pieces(by_frequency(words, 0), unigram)) {
+    if (special.count(piece)) continue;
+    trained.tokens.push_back(std::move(piece));
+    trained.scores.push_back(score);
+  }
+}
+
 void take_merges(const WordCounts& words, const TokenizerTraining& training, Trained& trained) {
-  const bool bytes = tokenize::is_byte_level(training.kind);
-  tokenize::SymbolWords symbols = bytes ? byte_symbols(words, trained) : character_symbols(words, trained);
+  const bool bytes = tokenize::is_byte_level(training.kind), pieces = training.kind == TokenizerKind::wordpiece;
+  tokenize::SymbolWords symbols = bytes    ? byte_symbols(words, trained)
+                                  : pieces ? piece_symbols(words, trained)
+                                           : character_symbols(words, trained);
   require(static_cast<int64_t>(trained.tokens.size()) <= training.vocabulary_size,
           "training a tokenizer: ", trained.tokens.size(),
           " special tokens and characters do not fit into a vocabulary of ", training.vocabulary_size,
           "; raise it, or train a byte-level kind");
-  tokenize::LearntMerges learnt = tokenize::learn_merges(std::move(symbols), std::move(trained.tokens),
-                                                         training.vocabulary_size, training.minimum_frequency);
+  tokenize::LearntMerges learnt =
+      tokenize::learn_merges(std::move(symbols), std::move(trained.tokens), training.vocabulary_size,
+                             training.minimum_frequency, pieces ? tokenize::kInsidePrefix : "");
   trained.tokens = std::move(learnt.tokens);
   trained.merges = std::move(learnt.merges);
 }
@@ -159,9 +208,8 @@ void check(const TokenizerTraining& training) {
 void complete(TokenizerTraining& training) {
   std::vector<std::string>& special = training.special_tokens;
   if (tokenize::is_byte_level(training.kind)) return;
-  if (std::find(special.begin(), special.end(), tokenize::kUnknownToken) == special.end()) {
-    special.insert(special.begin(), tokenize::kUnknownToken);
-  }
+  const char* unknown = tokenize::unknown_token_of(training.kind);
+  if (std::find(special.begin(), special.end(), unknown) == special.end()) special.insert(special.begin(), unknown);
 }
 
 }  // namespace
@@ -170,6 +218,7 @@ void complete(TokenizerTraining& training) {
 class TokenizerTrainer::Counts {
  public:
   std::unique_ptr<tokenize::Splitter> splitter;
+  std::unique_ptr<tokenize::TextEncoder> pipeline;  // in place of the splitter
   std::vector<WordCounts> tables;
   std::vector<int64_t> words;
   int64_t bytes = 0;
@@ -184,10 +233,16 @@ class TokenizerTrainer::Counts {
 };
 
 TokenizerKind tokenizer_kind(std::string_view name) {
-  const std::vector<std::string> names = {"gpt2", "cl100k", "words-bpe", "words", "characters"};
+  const std::vector<std::string> names = {"gpt2", "cl100k", "words-bpe", "words", "characters", "wordpiece", "unigram"};
   const auto found = std::find(names.begin(), names.end(), name);
   require(found != names.end(), "no kind of tokenizer is called '", name, "'", did_you_mean(name, names));
   return static_cast<TokenizerKind>(found - names.begin());
+}
+
+std::vector<std::string> usual_special_tokens(TokenizerKind kind) {
+  if (kind == TokenizerKind::wordpiece) return {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+  if (kind == TokenizerKind::unigram) return {"<pad>", "</s>", "<unk>"};
+  return {"<|endoftext|>"};
 }
 
 TokenizerTrainer::TokenizerTrainer(TokenizerTraining training)
@@ -195,6 +250,7 @@ TokenizerTrainer::TokenizerTrainer(TokenizerTraining training)
   complete(training_);
   check(training_);
   counts_->splitter = tokenize::training_splitter(training_.kind);
+  if (!counts_->splitter) counts_->pipeline = tokenize::training_pipeline(training_.kind, training_.lower_case);
   counts_->tables.resize(static_cast<size_t>(tokenize::resolved_threads(training_.threads)));
   counts_->words.resize(counts_->tables.size());
 }
@@ -218,7 +274,10 @@ void TokenizerTrainer::add(std::span<const std::string_view> documents) {
     const auto thread = static_cast<size_t>(tokenize::thread_number());
     std::string valid;
     if (!bytes && !valid_utf8(pieces[i])) pieces[i] = valid = lossy_utf8(pieces[i]);
-    count_words(*counts_->splitter, pieces[i], counts_->tables[thread], counts_->words[thread]);
+    WordCounts& table = counts_->tables[thread];
+    int64_t& words = counts_->words[thread];
+    counts_->splitter ? count_words(*counts_->splitter, pieces[i], table, words)
+                      : count_words(*counts_->pipeline, pieces[i], table, words);
   });
 }
 
@@ -251,9 +310,14 @@ CountedWords TokenizerTrainer::counted() const {
 Tokenizer TokenizerTrainer::train() const {
   const WordCounts words = counts_->together();
   require(words.distinct() > 0, "training a tokenizer: the text has no words (", counts_->bytes, " bytes were read)");
-  Trained trained{training_.kind, training_.special_tokens, training_.special_tokens, {}};
-  const bool merges = training_.kind != TokenizerKind::words && training_.kind != TokenizerKind::characters;
-  merges ? take_merges(words, training_, trained) : take_words(words, training_, trained);
+  Trained trained{training_.kind, training_.special_tokens, training_.special_tokens, {}, {}, training_.lower_case};
+  if (training_.kind == TokenizerKind::unigram) {
+    take_pieces(words, training_, trained);
+  } else if (training_.kind == TokenizerKind::words || training_.kind == TokenizerKind::characters) {
+    take_words(words, training_, trained);
+  } else {
+    take_merges(words, training_, trained);
+  }
   return Tokenizer::parse(tokenize::trained_json(trained), "the trained tokenizer.json");
 }
 

@@ -13,21 +13,28 @@ namespace lathe {
 
 /// What a tokenizer is made of, and how texts are cut into words before.
 enum class TokenizerKind : uint8_t {
-  gpt2,       // byte-level BPE, split as GPT-2 does
-  cl100k,     // byte-level BPE, split as cl100k and LLaMA 3 do
-  words_bpe,  // BPE inside words between whitespace, with an end-of-word mark
-  words,      // whole words and punctuation
-  characters  // one token a character
+  gpt2,        // byte-level BPE, split as GPT-2 does
+  cl100k,      // byte-level BPE, split as cl100k and LLaMA 3 do
+  words_bpe,   // BPE inside words between whitespace, with an end-of-word mark
+  words,       // whole words and punctuation
+  characters,  // one token a character
+  wordpiece,   // pieces of words as BERT has them
+  unigram      // SentencePiece's probable pieces
 };
 
-/// The kind of this name (gpt2, cl100k, words-bpe, words, characters). Throws Error with the nearest name.
+/// The kind of this name (gpt2, cl100k, words-bpe, words, characters, wordpiece, unigram). Throws Error with the
+/// nearest name.
 TokenizerKind tokenizer_kind(std::string_view name);
+
+/// The special tokens that models with a tokenizer of this kind usually have.
+std::vector<std::string> usual_special_tokens(TokenizerKind kind);
 
 struct TokenizerTraining {
   TokenizerKind kind = TokenizerKind::gpt2;
   int64_t vocabulary_size = 32000;  // special tokens and alphabet included
   int64_t minimum_frequency = 0;    // pairs (words, characters) seen less often are left out
   std::vector<std::string> special_tokens = {"<|endoftext|>"};  // get the first ids, in this order
+  bool lower_case = true;                                       // wordpiece: without capitals and accents
   int threads = 0;                                              // 0: all of this machine
 };
 

@@ -1,6 +1,9 @@
 // Hugging Face's tokenizers and ours read each other's files and give every text the same ids.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "lathe/base/error.h"
 #include "lathe/base/text_input.h"
 #include "lathe/base/utf8.h"
 #include "tests/support/checkout.h"
@@ -76,8 +79,10 @@ TEST_F(PeerTokenizers, GiveOurFilesTheSameIdsAndTexts) {
   const std::string text = mixed_text();
   std::vector<std::string> texts = hard_texts();
   texts.push_back(text);
-  for (const char* kind : {"gpt2", "cl100k", "words-bpe", "words", "characters"}) {
-    const Tokenizer ours = trained_on({text}, {.kind = tokenizer_kind(kind), .vocabulary_size = 4000});
+  for (const char* name : {"gpt2", "cl100k", "words-bpe", "words", "characters", "wordpiece", "unigram"}) {
+    const TokenizerKind kind = tokenizer_kind(name);
+    const Tokenizer ours =
+        trained_on({text}, {.kind = kind, .vocabulary_size = 4000, .special_tokens = usual_special_tokens(kind)});
     ours.save(files_.path("tokenizer.json"));
     expect_equal(ours, peer_encoding(files_.path("tokenizer.json"), texts), texts);
   }
@@ -115,6 +120,75 @@ TEST_F(PeerTokenizers, AgreeOnEveryLanguageOfTheDebianHandbook) {
   for (const char* kind : kByteLevelKinds) {
     const Tokenizer ours = trained_on(views, {.kind = tokenizer_kind(kind), .vocabulary_size = 16000});
     ours.save(files_.path("tokenizer.json"));
+    expect_equal(ours, peer_encoding(files_.path("tokenizer.json"), texts), texts);
+  }
+}
+
+/// Files of others, of each kind: BERT's WordPiece, Phi-3's SentencePiece BPE with byte fallback, T5's Unigram.
+constexpr const char* kRealFiles[] = {"models/bert_tiny_random/tokenizer.json",
+                                      "tokenizers/hf_json/phi-3-mini.tokenizer.json",
+                                      "tokenizers/hf_json/t5-small.tokenizer.json"};
+
+TEST_F(PeerTokenizers, AgreeOnRealFilesInEveryLanguageOfTheDebianHandbook) {
+  std::vector<std::string> texts = test::handbook_texts(100000);
+  if (texts.empty()) GTEST_SKIP() << "the Debian package debian-handbook is missing; script/setup --peers installs it";
+  for (const std::string& text : hard_texts()) texts.push_back(text);
+  for (const char* file : kRealFiles)
+    expect_equal(Tokenizer::load(shared_data(file)), peer_encoding(shared_data(file), texts), texts);
+}
+
+TEST_F(PeerTokenizers, AgreeOnRealFilesAndAHundredThousandRandomByteStrings) {
+  std::vector<std::string> texts;
+  for (uint64_t seed = 0; seed < 100000; ++seed) texts.push_back(lossy_utf8(test::random_bytes(seed, seed % 61)));
+  for (const char* file : kRealFiles)
+    expect_equal(Tokenizer::load(shared_data(file)), peer_encoding(shared_data(file), texts), texts);
+}
+
+/// Ours as peer_annotations() writes them: characters, not bytes, are counted.
+std::string annotation(const Encoding& encoding, const std::string (&texts)[2]) {
+  std::string lines;
+  for (size_t i = 0; i < encoding.ids.size(); ++i) {
+    const TextSpan& span = encoding.spans[i];
+    const auto characters = [&](size_t bytes) {
+      const std::string& text = texts[std::max(0, span.text)];
+      return std::count_if(text.begin(), text.begin() + static_cast<ptrdiff_t>(bytes),
+                           [](char c) { return (c & 0xC0) != 0x80; });
+    };
+    lines += lathe::text(encoding.ids[i], ' ', encoding.type_ids[i], ' ', int{encoding.special[i]}, ' ',
+                         characters(span.begin), ' ', characters(span.end), ' ', span.text, '\n');
+  }
+  return lines;
+}
+
+TEST_F(PeerTokenizers, AgreeOnPairsTheirTypesAndWhereTokensComeFrom) {
+  std::vector<std::string> first, second;
+  for (int i = 0; i < 40; ++i) {
+    const std::string text = read_text(shared_data("books/Austen_Emma.txt"));
+    first.push_back(text.substr(static_cast<size_t>(i) * 1000, 60 + static_cast<size_t>(i)));
+    second.push_back("  Naïve café, " + text.substr(static_cast<size_t>(i) * 2000, 90) + " 日本 ﬁne™.");
+  }
+  for (const char* file : kRealFiles) {
+    const Tokenizer ours = Tokenizer::load(shared_data(file));
+    const std::vector<std::string> theirs = test::peer_annotations(shared_data(file), first, second);
+    for (size_t i = 0; i < first.size(); ++i) {
+      const std::string texts[2] = {first[i], second[i]};
+      ASSERT_EQ(annotation(ours.encode_single(first[i]), texts), theirs[i]) << file << first[i];
+      ASSERT_EQ(annotation(ours.encode_pair(first[i], second[i]), texts), theirs[first.size() + i])
+          << file << second[i];
+    }
+  }
+}
+
+TEST_F(PeerTokenizers, ReadWhatOursMakesOfOtherFormats) {
+  std::vector<std::string> texts = hard_texts();
+  texts.push_back(mixed_text());
+  for (const char* file :
+       {"tokenizers/ggml_vocab/ggml-vocab-phi-3.gguf", "tokenizers/ggml_vocab/ggml-vocab-bert-bge.gguf",
+        "tokenizers/ggml_vocab/ggml-vocab-gpt-2.gguf", "tokenizers/tiktoken/cl100k_base.tiktoken",
+        "models/bert_tiny_random/vocab.txt"}) {
+    const Tokenizer ours = Tokenizer::load(shared_data(file));
+    ours.save(files_.path("tokenizer.json"));
+    EXPECT_EQ(Tokenizer::load(files_.path("tokenizer.json")).hash(), ours.hash()) << file;
     expect_equal(ours, peer_encoding(files_.path("tokenizer.json"), texts), texts);
   }
 }

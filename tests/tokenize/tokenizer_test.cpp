@@ -20,7 +20,7 @@ using test::trained_on;
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr const char* kKinds[] = {"gpt2", "cl100k", "words-bpe", "words", "characters"};
+constexpr const char* kKinds[] = {"gpt2", "cl100k", "words-bpe", "words", "characters", "wordpiece", "unigram"};
 
 Tokenizer parsed(const std::string& json) { return Tokenizer::parse(json, "tokenizer.json"); }
 
