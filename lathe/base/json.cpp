@@ -14,12 +14,19 @@ namespace {
 using Json = nlohmann::json;
 
 /// Builds the value while it is parsed, so that limits stop it before the memory is spent.
-class Builder : public nlohmann::json_sax<Json> {
+template <class AnyJson>
+class Builder : public nlohmann::json_sax<AnyJson> {
  public:
+  using typename nlohmann::json_sax<AnyJson>::number_integer_t;
+  using typename nlohmann::json_sax<AnyJson>::number_unsigned_t;
+  using typename nlohmann::json_sax<AnyJson>::number_float_t;
+  using typename nlohmann::json_sax<AnyJson>::string_t;
+  using typename nlohmann::json_sax<AnyJson>::binary_t;
+
   Builder(std::string_view text, const std::string& file, const JsonLimits& limits)
       : text_(text), file_(file), limits_(limits) {}
 
-  Json take() { return std::move(root_); }
+  AnyJson take() { return std::move(root_); }
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
@@ -28,13 +35,17 @@ class Builder : public nlohmann::json_sax<Json> {
   bool number_float(number_float_t value, const string_t&) override { return add(value); }
   bool string(string_t& value) override { return add(std::move(value)); }
   bool binary(binary_t&) override { return false; }
-  bool start_object(size_t) override { return open(Json::object()); }
-  bool start_array(size_t) override { return open(Json::array()); }
+  bool start_object(size_t) override { return open(AnyJson::object()); }
+  bool start_array(size_t) override { return open(AnyJson::array()); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
 
   bool key(string_t& name) override {
     count();
+    constexpr size_t kMostInOrder = 4096;  // names kept in order are looked for one by one
+    bool ordered = std::is_same_v<AnyJson, nlohmann::ordered_json>;
+    require(!ordered || open_.back()->size() < kMostInOrder, file_, ": an object with more than ", kMostInOrder,
+            " names");
     require(!open_.back()->contains(name), file_, ": '", name, "' stands twice in one object");
     name_ = std::move(name);
     return true;
@@ -55,12 +66,12 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
   template <class T>
-  Json& place(T&& value) {
+  AnyJson& place(T&& value) {
     count();
-    if (open_.empty()) return root_ = Json(std::forward<T>(value));
-    Json& parent = *open_.back();
-    if (parent.is_object()) return parent[name_] = Json(std::forward<T>(value));
-    parent.push_back(Json(std::forward<T>(value)));
+    if (open_.empty()) return root_ = AnyJson(std::forward<T>(value));
+    AnyJson& parent = *open_.back();
+    if (parent.is_object()) return parent[name_] = AnyJson(std::forward<T>(value));
+    parent.push_back(AnyJson(std::forward<T>(value)));
     return parent.back();
   }
 
@@ -70,7 +81,7 @@ class Builder : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  bool open(Json empty) {
+  bool open(AnyJson empty) {
     require(int(open_.size()) < limits_.depth, file_, ": JSON nested more than ", limits_.depth, " deep");
     open_.push_back(&place(std::move(empty)));
     return true;
@@ -84,11 +95,21 @@ class Builder : public nlohmann::json_sax<Json> {
   std::string_view text_;
   const std::string& file_;
   JsonLimits limits_;
-  Json root_;
-  std::vector<Json*> open_;  // the objects and lists that we are in; their places stay while they are last
+  AnyJson root_;
+  std::vector<AnyJson*> open_;  // the objects and lists that we are in; their places stay while they are last
   std::string name_;
   int64_t values_ = 0;
 };
+
+template <class AnyJson>
+AnyJson parsed(std::string_view text, const std::string& file, const JsonLimits& limits) {
+  require(int64_t(text.size()) <= limits.bytes, file, ": ", text.size(), " bytes of JSON, at most ", limits.bytes,
+          " are read");
+  require(valid_utf8(text), file, ": not UTF-8 at byte ", first_invalid_utf8(text));
+  Builder<AnyJson> builder(text, file, limits);
+  AnyJson::sax_parse(text, &builder);
+  return builder.take();
+}
 
 template <class Value>
 std::string printed(const Value& value) {
@@ -111,12 +132,11 @@ std::optional<int64_t> integer_of(const Json& value) {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
-  require(int64_t(text.size()) <= limits.bytes, file, ": ", text.size(), " bytes of JSON, at most ", limits.bytes,
-          " are read");
-  require(valid_utf8(text), file, ": not UTF-8 at byte ", first_invalid_utf8(text));
-  Builder builder(text, file, limits);
-  Json::sax_parse(text, &builder);
-  return builder.take();
+  return parsed<Json>(text, file, limits);
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
+  return parsed<nlohmann::ordered_json>(text, file, limits);
 }
 
 Json read_json(const std::string& path, const JsonLimits& limits) {

@@ -20,6 +20,9 @@ struct JsonLimits {
 /// JSON, not UTF-8, NaN or infinite, beyond the limits, or has a name twice in one object.
 nlohmann::json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits = {});
 nlohmann::json read_json(const std::string& path, const JsonLimits& limits = {});
+/// The same, with the names of each object, at most 4,096, in the order of the text.
+nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& file,
+                                          const JsonLimits& limits = {});
 
 /// Indented text with a last line end. Throws Error when a text in it is not UTF-8.
 std::string print_json(const nlohmann::json& value);
