@@ -28,6 +28,12 @@ bool stands_alone(std::string_view text, size_t start, size_t end) {
   return !word_before && !word_after;
 }
 
+/// Whether one of `ranges`, which are in order, has bytes of [begin, end).
+bool any_within(std::span<const ByteRange> ranges, size_t begin, size_t end) {
+  auto after = std::partition_point(ranges.begin(), ranges.end(), [&](ByteRange range) { return range.end <= begin; });
+  return after != ranges.end() && after->begin < end;
+}
+
 size_t spaces_start(std::string_view text, size_t at) {
   for (size_t start = at; at > 0 && (class_before(text, at, start) & kSpace);) at = start;
   return at;
@@ -58,9 +64,10 @@ size_t AddedTokenFinder::candidate(std::string_view text, size_t from) const {
   return from < text.size() ? from : std::string_view::npos;
 }
 
-const AddedToken* AddedTokenFinder::longest_at(std::string_view text, size_t at, size_t& bytes) const {
+const AddedToken* AddedTokenFinder::longest_at(std::string_view text, size_t at, std::span<const ByteRange> ordinary,
+                                               size_t& bytes) const {
   for (const size_t length : lengths_[static_cast<unsigned char>(text[at])]) {
-    if (at + length > text.size()) continue;
+    if (at + length > text.size() || any_within(ordinary, at, at + length)) continue;
     const auto found = by_pattern_.find(std::string(text.substr(at, length)));
     if (found == by_pattern_.end()) continue;
     bytes = length;
@@ -70,11 +77,12 @@ const AddedToken* AddedTokenFinder::longest_at(std::string_view text, size_t at,
 }
 
 /// The first occurrence at `from` or behind, with the whitespace it takes along.
-AddedTokenFinder::Match AddedTokenFinder::find(std::string_view text, size_t from) const {
+AddedTokenFinder::Match AddedTokenFinder::find(std::string_view text, size_t from,
+                                               std::span<const ByteRange> ordinary) const {
   if (first_bytes_.empty()) return {text.size(), text.size(), nullptr};
   for (size_t at = candidate(text, from); at != std::string_view::npos; at = candidate(text, at)) {
     size_t bytes = 0;
-    const AddedToken* token = longest_at(text, at, bytes);
+    const AddedToken* token = longest_at(text, at, ordinary, bytes);
     if (!token) {
       ++at;
       continue;
@@ -89,9 +97,9 @@ AddedTokenFinder::Match AddedTokenFinder::find(std::string_view text, size_t fro
   return {text.size(), text.size(), nullptr};
 }
 
-Segment AddedTokenFinder::next(std::string_view text, size_t& offset) const {
+Segment AddedTokenFinder::next(std::string_view text, size_t& offset, std::span<const ByteRange> ordinary) const {
   const size_t from = offset;
-  const Match match = find(text, from);
+  const Match match = find(text, from, ordinary);
   offset = match.start > from ? match.start : match.end;
   if (match.start > from) return {text.substr(from, match.start - from), nullptr};
   return {text.substr(from, match.end - from), match.token};

@@ -58,6 +58,8 @@ class Tokenizer {
   std::vector<TokenId> encode(std::string_view text) const;
   /// As encode(), but added tokens are text like any other: for text whose author may not give orders to a model.
   void encode_ordinary(std::string_view text, std::vector<TokenId>& ids) const;
+  /// As encode() where nothing is marked; marked bytes are text like any other, whatever they spell.
+  void encode_marked(const class MarkedText& text, std::vector<TokenId>& ids) const;
   /// Ids with what the file's post-processor puts around one sequence (BOS, EOS), as Hugging Face does by default.
   std::vector<TokenId> encode_with_template(std::string_view text) const;
   /// A text, or two, as the file's template puts them together for a model that reads whole sequences: ids, types,
