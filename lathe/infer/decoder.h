@@ -49,6 +49,8 @@ class Decoder {
   void clear(int64_t sequence) { cache_.clear(sequence); }
   /// Makes sequence `to` what `from` is.
   void copy_sequence(int64_t from, int64_t to) { cache_.copy_sequence(from, to); }
+  /// Forgets all but the first `tokens` of `sequence`.
+  void truncate(int64_t sequence, int64_t tokens) { cache_.truncate(sequence, tokens); }
 
   const DecoderLimits& limits() const { return limits_; }
   int64_t vocabulary() const { return vocabulary_; }

@@ -69,6 +69,15 @@ class Generation {
     for (int64_t seat = limits_.sequences; seat-- > 0;) free_seats_.push_back(seat);
   }
 
+  /// Writes after the one prompt, of which the cache holds the first `cached` tokens, and leaves all there.
+  Generated resume(size_t cached) {
+    keeps_ = true;
+    admit();
+    running_.front().fed = cached;
+    results_[0].prompt_tokens -= int64_t(cached);
+    return std::move(run()[0]);
+  }
+
   std::vector<Generated> run() {
     while (next_ < prompts_.size() || !running_.empty()) {
       if (hooks_.stop && hooks_.stop()) break;
@@ -89,10 +98,12 @@ class Generation {
   std::vector<Generated> results_;
   std::list<Sequence> running_;
   std::vector<int64_t> free_seats_;
-  size_t next_ = 0;  ///< prompt
+  size_t next_ = 0;     ///< prompt
+  bool keeps_ = false;  ///< the cache keeps what it has of the only sequence
 
   void admit() {
     for (; next_ < prompts_.size() && !free_seats_.empty(); ++next_) {
+      results_[next_].prompt_tokens = int64_t(prompts_[next_].size());
       std::span<const TokenId> begin = prompts_[next_];
       if (g_.decoder_.has_encoder()) begin = {&g_.options_.start_token, 1};
       running_.emplace_back(g_.options_, g_.tokenizer_, next_, free_seats_.back(), begin, limits_.length);
@@ -162,7 +173,9 @@ class Generation {
     if (sequence.fed < sequence.history.size()) return;
     TokenId token = sequence.chosen;
     sequence.history.push_back(token);
-    results_[sequence.prompt_number].tokens.push_back(token);
+    Generated& result = results_[sequence.prompt_number];
+    if (result.tokens.empty()) result.prompt_seconds = seconds_of(sequence);
+    result.tokens.push_back(token);
     if (known && std::find(g_.end_tokens_.begin(), g_.end_tokens_.end(), token) != g_.end_tokens_.end())
       return finish(sequence, Finish::end_token);
     show(sequence, sequence.stops.push(sequence.stream.push(token)));
@@ -176,10 +189,17 @@ class Generation {
     if (sequence.stops.stopped() && reason != Finish::interrupted) reason = Finish::stop_string;
     show(sequence, sequence.stops.finish());
     sequence.done = true;
-    g_.decoder_.clear(sequence.seat);
+    if (keeps_)
+      g_.held_.assign(sequence.history.begin(), sequence.history.begin() + std::ptrdiff_t(sequence.fed));
+    else
+      g_.decoder_.clear(sequence.seat);
     free_seats_.push_back(sequence.seat);
-    results_[sequence.prompt_number].seconds = std::chrono::duration<double>(Clock::now() - sequence.start).count();
+    results_[sequence.prompt_number].seconds = seconds_of(sequence);
     report(sequence.prompt_number, reason);
+  }
+
+  static double seconds_of(const Sequence& sequence) {
+    return std::chrono::duration<double>(Clock::now() - sequence.start).count();
   }
 
   void report(size_t prompt, Finish reason) {
@@ -202,13 +222,29 @@ Generator::Generator(Decoder& decoder, const Tokenizer& tokenizer, std::vector<T
   require(options_.max_new_tokens > 0, "the number of new tokens, ", options_.max_new_tokens, ", must be above 0");
 }
 
-std::vector<Generated> Generator::run(std::span<const std::vector<TokenId>> prompts, const GenerationHooks& hooks) {
+void Generator::require_fits(std::span<const std::vector<TokenId>> prompts) const {
   const DecoderLimits& limits = decoder_.limits();
   if (decoder_.has_encoder())
     limits_for_sources(prompts, options_.max_new_tokens, limits.source_length, limits.sequences);
   else
     limits_for(prompts, options_.max_new_tokens, limits.length, limits.sequences);
+}
+
+std::vector<Generated> Generator::run(std::span<const std::vector<TokenId>> prompts, const GenerationHooks& hooks) {
+  require_fits(prompts);
+  held_.clear();
+  decoder_.clear(0);
   return Generation(*this, prompts, hooks).run();
+}
+
+Generated Generator::resume(const std::vector<TokenId>& prompt, const GenerationHooks& hooks) {
+  require(!decoder_.has_encoder(), "an encoder-decoder model holds no conversation");
+  require_fits({&prompt, 1});
+  size_t shared = 0;  // the last token is computed in any case: its logits are needed
+  while (shared + 1 < prompt.size() && shared < held_.size() && prompt[shared] == held_[shared]) ++shared;
+  held_.clear();  // until the end, when it is known what the cache holds
+  decoder_.truncate(0, int64_t(shared));
+  return Generation(*this, {&prompt, 1}, hooks).resume(shared);
 }
 
 DecoderLimits limits_for(std::span<const std::vector<TokenId>> prompts, int64_t max_new_tokens, int64_t context,

@@ -28,7 +28,9 @@ struct Generated {
   std::string text;             ///< valid UTF-8, without special tokens
   std::vector<TokenId> tokens;  ///< with the one that ended it
   Finish finish = Finish::length;
-  double seconds = 0;  ///< from the prompt's first step to the end
+  double seconds = 0;         ///< from the prompt's first step to the end
+  double prompt_seconds = 0;  ///< of these, until the first token was chosen
+  int64_t prompt_tokens = 0;  ///< that were computed: not those that resume() found in the cache
 };
 
 /// What the caller of a Generator adds; all may be null.
@@ -54,12 +56,21 @@ class Generator {
   /// known, every text has its full length. Throws Error, before anything runs, for a prompt that does not fit.
   std::vector<Generated> run(std::span<const std::vector<TokenId>> prompts, const GenerationHooks& hooks = {});
 
+  /// As run() for one prompt, but the cache keeps prompt and text: what the next prompt shares with them from its start
+  /// on is not computed again. Gives the same bits as run().
+  Generated resume(const std::vector<TokenId>& prompt, const GenerationHooks& hooks = {});
+
+  /// Tokens that a prompt and its text may have together.
+  int64_t context() const { return decoder_.limits().length; }
+
  private:
   friend class Generation;
+  void require_fits(std::span<const std::vector<TokenId>> prompts) const;
   Decoder& decoder_;
   const Tokenizer& tokenizer_;
   std::vector<TokenId> end_tokens_;
   GenerationOptions options_;
+  std::vector<TokenId> held_;  ///< what the cache holds of sequence 0 since resume()
 };
 
 /// The decoder that suits such prompts: as many sequences at a time as `batch` allows, each with room for its longest

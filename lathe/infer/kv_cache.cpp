@@ -29,4 +29,10 @@ void KvCache::copy_sequence(int64_t from, int64_t to) {
   }
 }
 
+void KvCache::truncate(int64_t sequence, int64_t tokens) {
+  int64_t& length = lengths_[size_t(sequence)];
+  if (tokens > length) throw InternalError(text("sequence ", sequence, " has ", length, " tokens, not ", tokens));
+  length = tokens;
+}
+
 }  // namespace lathe

@@ -23,7 +23,9 @@ class KvCache {
 
   /// Makes room for `tokens` more. Throws InternalError beyond the capacity.
   void append(int64_t sequence, int64_t tokens);
-  void clear(int64_t sequence) { lengths_[size_t(sequence)] = 0; }
+  void clear(int64_t sequence) { truncate(sequence, 0); }
+  /// Forgets all but the first `tokens`. Throws InternalError where there are fewer.
+  void truncate(int64_t sequence, int64_t tokens);
   /// Makes `to` what `from` is.
   void copy_sequence(int64_t from, int64_t to);
 

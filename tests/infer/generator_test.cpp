@@ -161,5 +161,37 @@ TEST(Generator, CutsALongPromptByItsOwnPositions) {
   }
 }
 
+TEST(Generator, ResumesWithWhatTheCacheHolds) {
+  Runtime runtime({}, int64_t{64} << 20);
+  TinyModel model("llama", DType::f32);
+  Decoder decoder(*model.prepared, model.config, DType::f32, {.sequences = 1, .length = 64, .step_tokens = 64});
+  Generator generator(decoder, byte_tokenizer(), {}, greedy(5));
+  std::vector<TokenId> prompt = random_tokens(10, 1);
+  for (int turn = 0; turn < 3; ++turn) {
+    Generated fresh = generate(*model.prepared, model.config, DType::f32, {prompt}, greedy(5), 1)[0];
+    Generated resumed = generator.resume(prompt);
+    EXPECT_EQ(resumed.tokens, fresh.tokens) << turn;
+    EXPECT_EQ(resumed.prompt_tokens, turn == 0 ? 10 : 4) << turn;  // the last token of a text was never computed
+    prompt.insert(prompt.end(), resumed.tokens.begin(), resumed.tokens.end());
+    for (TokenId token : random_tokens(3, uint64_t(turn) + 7)) prompt.push_back(token);
+  }
+}
+
+TEST(Generator, ResumesAfterAnotherBeginning) {
+  Runtime runtime({}, int64_t{64} << 20);
+  TinyModel model("llama", DType::f32);
+  Decoder decoder(*model.prepared, model.config, DType::f32, {.sequences = 1, .length = 64, .step_tokens = 64});
+  Generator generator(decoder, byte_tokenizer(), {}, greedy(5));
+  std::vector<TokenId> prompt = random_tokens(20, 1), other = prompt;
+  other[12] = 250;
+  generator.resume(prompt);
+  Generated resumed = generator.resume(other);
+  EXPECT_EQ(resumed.prompt_tokens, 8);
+  EXPECT_EQ(resumed.tokens, generate(*model.prepared, model.config, DType::f32, {other}, greedy(5), 1)[0].tokens);
+  EXPECT_EQ(generator.resume(other).prompt_tokens, 1);
+  EXPECT_EQ(generator.run(std::vector<std::vector<TokenId>>{prompt})[0].prompt_tokens, 20);
+  EXPECT_EQ(generator.resume(prompt).prompt_tokens, 20);
+}
+
 }  // namespace
 }  // namespace lathe
