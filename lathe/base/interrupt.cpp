@@ -14,6 +14,7 @@ namespace {
 
 std::atomic<int> received = 0;
 std::atomic<bool> installed = false;
+std::string_view notice;  // does not change while the handler is installed
 struct sigaction before_interrupt, before_terminate;
 static_assert(std::atomic<int>::is_always_lock_free);
 
@@ -21,16 +22,16 @@ void handle(int signal) {
   int saved = errno;
   int none = 0;
   if (!received.compare_exchange_strong(none, signal)) ::_exit(128 + signal);
-  constexpr std::string_view message = "\nlathe: stopping as soon as that is safe; once more quits at once\n";
-  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, message.data(), message.size());
+  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, notice.data(), notice.size());
   errno = saved;
 }
 
 }  // namespace
 
-InterruptGuard::InterruptGuard() {
+InterruptGuard::InterruptGuard(std::string_view message) {
   if (installed.exchange(true)) throw InternalError("a second InterruptGuard");
   received = 0;
+  notice = message;
   struct sigaction action {};
   action.sa_handler = handle;
   action.sa_flags = SA_RESTART;  // reads and writes go on: the program looks at the flag when it is ready

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 namespace lathe {
 
 /// While one lives, SIGINT (Ctrl-C) and SIGTERM ask the program to stop where that is safe: they set interrupted(). A
@@ -7,7 +9,9 @@ namespace lathe {
 /// thread.
 class InterruptGuard {
  public:
-  InterruptGuard();
+  static constexpr std::string_view kStopping = "\nlathe: stopping as soon as that is safe; once more quits at once\n";
+  /// The first signal writes `message`, which must outlive it, to standard error.
+  explicit InterruptGuard(std::string_view message = kStopping);
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;

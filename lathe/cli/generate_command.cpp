@@ -11,10 +11,15 @@
 #include "lathe/base/line_reader.h"
 #include "lathe/base/log.h"
 #include "lathe/base/numbers.h"
+#include "lathe/base/text_input.h"
 #include "lathe/base/utf8.h"
+#include "lathe/cli/beam_options.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/compute_options.h"
 #include "lathe/cli/escapes.h"
 #include "lathe/cli/model_argument.h"
+#include "lathe/cli/sampling_options.h"
+#include "lathe/cli/template_options.h"
 #include "lathe/files/load_model.h"
 #include "lathe/infer/beam_texts.h"
 #include "lathe/infer/generator.h"
@@ -36,24 +41,29 @@ Examples:
   lathe generate gpt2/ --prompt "Q: What is a lathe?\nA:" --stop "\n" --stop "Q:"
   lathe generate gpt2/ --file prompts.txt --json > results.jsonl
   lathe generate flan-t5-small/ --prompt "Translate to German: I love you." --beams 4 --no-repeat-ngram 3
+  lathe generate smollm2/ --chat --system "Be brief." --prompt "What is a lathe?"
+  lathe generate smollm2/ --messages conversations.jsonl --json > answers.jsonl
 
 The model is the newest checkpoint of a run, or any directory with config.json, model.safetensors and tokenizer.json.
 The text goes to standard output as it is written; with several prompts, each text when all are done. A file holds a
 prompt a line; one named .jsonl (or .jsonl.gz, .jsonl.zst) an object with "prompt" a line. In prompts and stop strings
-given as options, \n, \t and \\ mean what they do in C. One prompt's text does not depend on the others.
+given as options, \n, \t and \\ mean what they do in C. One prompt's text does not depend on the others. A conversation
+is a list of {"role": ..., "content": ...}, or an object with that as "messages" (and "tools").
 
 An encoder-decoder (T5, BART) reads the prompt and writes a text of its own. --beams searches for the likeliest text
 instead of drawing one: the text with the best log probability over its length to the power --length-penalty, one prompt
 after another; --early-stopping says when the search ends, as in transformers.)";
 
 struct Options {
-  std::string model, file, device = "auto", dtype = "auto";
+  std::string model, file, messages;
   std::optional<int64_t> step;
   std::vector<std::string> prompts;
   GenerationOptions generation;
   BeamOptions search;
+  TemplateOptions chat_template;
+  ComputeOptions compute;
   int64_t batch = 8;
-  bool json = false, greedy = false;
+  bool json = false, chat = false;
 };
 
 void read_prompts(const std::string& path, std::vector<std::string>& prompts) {
@@ -72,16 +82,68 @@ void read_prompts(const std::string& path, std::vector<std::string>& prompts) {
   require(!prompts.empty(), path, " holds no prompt");
 }
 
-DType dtype_of(const std::string& name, Device device) {
-  if (name == "auto") return default_compute(device);
-  return name == "bf16" ? DType::bf16 : DType::f32;
+/// What is written after: ids, and what results call it.
+struct Prompts {
+  std::vector<std::string> texts;
+  std::vector<std::vector<TokenId>> ids;
+};
+
+/// Conversations of a file: one in JSON, or in JSONL one a line.
+std::vector<Conversation> read_conversations(const std::string& path) {
+  if (path.find(".jsonl") == std::string::npos) return {read_conversation(read_text(path), path)};
+  std::vector<Conversation> all;
+  LineReader lines(path);
+  for (std::string_view line; lines.next(line);)
+    all.push_back(read_conversation(line, text(path, ':', lines.number())));
+  require(!all.empty(), path, " holds no conversation");
+  return all;
+}
+
+Conversation asking(const std::string& prompt) {
+  Conversation conversation;
+  conversation.messages.push_back({{"role", "user"}, {"content", prompt}});
+  return conversation;
+}
+
+Prompts plain_prompts(const Options& options, const Tokenizer& tokenizer, Reading reading) {
+  Prompts prompts{options.prompts, {}};
+  for (const std::string& prompt : options.prompts)
+    prompts.ids.push_back(reading == Reading::encoder_decoder ? tokenizer.encode_with_template(prompt)
+                                                              : prompt_tokens(tokenizer, prompt));
+  return prompts;
+}
+
+/// The prompts as messages of a user, then the conversations of --messages; what ends an answer is added to `model`.
+Prompts chat_prompts(const Options& options, const std::string& path, ModelDirectory& model) {
+  ChatTemplate chat_template = chat_template_of(path, options.chat_template);
+  if (auto end = chat_template.end_of_turn(model.tokenizer)) model.end_tokens.push_back(*end);
+  std::vector<Conversation> conversations;
+  for (const std::string& prompt : options.prompts) conversations.push_back(asking(prompt));
+  if (!options.messages.empty())
+    for (Conversation& conversation : read_conversations(options.messages))
+      conversations.push_back(std::move(conversation));
+  Prompts prompts;
+  for (Conversation& conversation : conversations) {
+    const nlohmann::ordered_json& last = conversation.messages.back();
+    bool has_text = last.contains("content") && last["content"].is_string();
+    prompts.texts.push_back(has_text ? last["content"].get<std::string>() : "");
+    if (!options.chat_template.system.empty())
+      conversation.messages.insert(conversation.messages.begin(),
+                                   {{"role", "system"}, {"content", options.chat_template.system}});
+    conversation.options = options.chat_template.values;
+    prompts.ids.push_back(chat_template.tokens(conversation, model.tokenizer));
+  }
+  return prompts;
 }
 
 /// Results as they are shown.
 class Output {
  public:
-  Output(const Options& options, const std::vector<std::vector<TokenId>>& ids)
-      : options_(options), ids_(ids), streams_(ids.size() == 1 && !options.json), waiting_(ids.size()) {}
+  Output(const Options& options, const Prompts& prompts)
+      : options_(options),
+        prompts_(prompts),
+        streams_(prompts.ids.size() == 1 && !options.json),
+        waiting_(prompts.ids.size()) {}
 
   void piece(const std::string& text) {
     if (streams_) std::cout << text << std::flush;
@@ -95,7 +157,7 @@ class Output {
 
  private:
   const Options& options_;
-  const std::vector<std::vector<TokenId>>& ids_;
+  const Prompts& prompts_;
   bool streams_;
   std::vector<std::optional<Generated>> waiting_;
   size_t shown_ = 0;
@@ -107,7 +169,7 @@ class Output {
     }
     if (!streams_) {
       if (i > 0) std::cout << '\n';
-      std::cout << "==> " << lossy_utf8(options_.prompts[i]) << '\n' << generated.text;
+      std::cout << "==> " << lossy_utf8(prompts_.texts[i]) << '\n' << generated.text;
     }
     std::cout << '\n' << std::flush;
   }
@@ -115,9 +177,9 @@ class Output {
   json line_of(size_t i, const Generated& generated) const {
     auto written = double(generated.tokens.size());
     return {{"index", i},
-            {"prompt", options_.prompts[i]},
+            {"prompt", prompts_.texts[i]},
             {"text", generated.text},
-            {"prompt_tokens", ids_[i].size()},
+            {"prompt_tokens", prompts_.ids[i].size()},
             {"new_tokens", generated.tokens.size()},
             {"finish_reason", name_of(generated.finish)},
             {"seconds", generated.seconds},
@@ -155,16 +217,12 @@ Reading prepare(Options& options, const ModelConfig& config) {
   return reading;
 }
 
-/// The tokens of each prompt, and a decoder that suits them.
-DecoderLimits read_prompt_tokens(const Options& options, const ModelDirectory& directory, Reading reading,
-                                 std::vector<std::vector<TokenId>>& ids) {
-  bool encodes = reading == Reading::encoder_decoder;
-  for (const std::string& prompt : options.prompts)
-    ids.push_back(encodes ? directory.tokenizer.encode_with_template(prompt)
-                          : prompt_tokens(directory.tokenizer, prompt));
-  int64_t most = options.generation.max_new_tokens, context = directory.config.max_position_embeddings;
-  DecoderLimits limits =
-      encodes ? limits_for_sources(ids, most, context, options.batch) : limits_for(ids, most, context, options.batch);
+/// A decoder that suits the prompts.
+DecoderLimits decoder_limits(const Options& options, const ModelConfig& config, Reading reading,
+                             const std::vector<std::vector<TokenId>>& ids) {
+  int64_t most = options.generation.max_new_tokens, context = config.max_position_embeddings;
+  DecoderLimits limits = reading == Reading::encoder_decoder ? limits_for_sources(ids, most, context, options.batch)
+                                                             : limits_for(ids, most, context, options.batch);
   return options.search.beams > 1 ? with_beams(limits, options.search.beams) : limits;
 }
 
@@ -177,14 +235,18 @@ std::vector<Generated> write_texts(const Options& options, Decoder& decoder, con
 }
 
 int generate(Options& options) {
-  ModelDirectory directory(model_directory(options.model, options.step));
+  std::string path = model_directory(options.model, options.step);
+  ModelDirectory directory(path);
   Reading reading = prepare(options, directory.config);
   if (!options.file.empty()) read_prompts(options.file, options.prompts);
-  require(!options.prompts.empty(), "give a --prompt, or a --file of prompts");
-  std::vector<std::vector<TokenId>> ids;
-  DecoderLimits limits = read_prompt_tokens(options, directory, reading, ids);
-  Device device = choose_device(options.device);
-  DType dtype = dtype_of(options.dtype, device);
+  require(!options.prompts.empty() || !options.messages.empty(), "give a --prompt, or a --file of prompts");
+  bool chat = options.chat || !options.messages.empty();
+  require(chat || options.chat_template.system.empty(), "--system needs --chat: a plain prompt has no messages");
+  require(!chat || reading == Reading::decoder, "--chat and --messages need a model that continues texts");
+  Prompts prompts = chat ? chat_prompts(options, path, directory) : plain_prompts(options, directory.tokenizer, reading);
+  Device device = choose_device(options.compute.device);
+  DType dtype = dtype_of(options.compute, device);
+  DecoderLimits limits = decoder_limits(options, directory.config, reading, prompts.ids);
   auto load = [&] { return load_model(directory.files, directory.config, dtype); };
   InferencePlan plan = plan_inference(load, directory.config, dtype, limits, device);
   require_fits(plan, limits, dtype, memory_budget(device));
@@ -194,10 +256,10 @@ int generate(Options& options) {
   std::unique_ptr<Model> model = load();
   Graphs graphs(1);
   Decoder decoder(*model, directory.config, dtype, limits, &graphs);
-  Output output(options, ids);
+  Output output(options, prompts);
   auto start = std::chrono::steady_clock::now();
   std::vector<Generated> results =
-      write_texts(options, decoder, directory, ids,
+      write_texts(options, decoder, directory, prompts.ids,
                   {.on_text = [&](size_t, const std::string& piece) { output.piece(piece); },
                    .on_finish = [&](size_t i, const Generated& result) { output.result(i, result); },
                    .stop = interrupted,
@@ -211,8 +273,7 @@ int generate(Options& options) {
 std::function<int()> declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   GenerationOptions& g = options->generation;
-  SamplingOptions& s = g.sampling;
-  s.temperature = 0.8, s.top_p = 0.95;
+  g.sampling.temperature = 0.8, g.sampling.top_p = 0.95;
   app.add_option("model", options->model, "a run, or a model's directory")->required();
   app.add_option("--step", options->step, "checkpoint of the run; the newest by default")->type_name("N");
   app.add_option_function<std::vector<std::string>>(
@@ -225,42 +286,13 @@ std::function<int()> declare(CLI::App& app) {
       ->take_all()
       ->type_name("TEXT");
   app.add_option("--file", options->file, "file of prompts: a line each, or JSONL")->type_name("FILE");
-  app.add_option("--max-tokens", g.max_new_tokens, "most tokens to write after a prompt")->capture_default_str();
-  app.add_option_function<std::vector<std::string>>(
-         "--stop",
-         [options](const std::vector<std::string>& all) {
-           for (const std::string& stop : all) options->generation.stop.push_back(unescaped(stop));
-         },
-         "end the text before this; again for several")
-      ->expected(1)
-      ->take_all()
-      ->type_name("TEXT");
-  app.add_option("--temperature", s.temperature, "0: the likeliest token always")->capture_default_str();
-  app.add_option("--top-k", s.top_k, "draw from the likeliest K tokens; 0: all")->capture_default_str();
-  app.add_option("--top-p", s.top_p, "draw from the likeliest tokens of this share")->capture_default_str();
-  app.add_option("--min-p", s.min_p, "draw from tokens this likely, as a share of the likeliest")
-      ->capture_default_str();
-  app.add_option("--repetition-penalty", s.repetition_penalty, "above 1: avoid tokens that occurred")
-      ->capture_default_str();
-  app.add_option("--no-repeat-ngram", s.no_repeat_ngram_size, "no N tokens in a row occur twice; 0: they may")
-      ->capture_default_str()
-      ->type_name("N");
-  options->search.beams = 1;
-  app.add_option("--beams", options->search.beams, "above 1: search for the likeliest text with this many candidates")
-      ->capture_default_str();
-  app.add_option("--length-penalty", options->search.length_penalty, "of a search: above 0 favours longer texts")
-      ->capture_default_str();
-  app.add_option("--early-stopping", options->search.early_stopping, "of a search: no, yes or never")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, EarlyStopping>{
-          {"no", EarlyStopping::no}, {"yes", EarlyStopping::yes}, {"never", EarlyStopping::never}}))
-      ->default_str("no")
-      ->type_name("WORD");
-  app.add_option("--seed", s.seed, "of the random numbers")->capture_default_str();
-  app.add_option("--device", options->device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")
-      ->capture_default_str();
-  app.add_option("--dtype", options->dtype, "of weights, cache and arithmetic; auto: bf16 where it is fast")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
+  app.add_flag("--chat", options->chat, "the prompts are what a user says: the model's chat template goes around them");
+  app.add_option("--messages", options->messages, "conversations to answer: JSON, or JSONL with one a line")
+      ->type_name("FILE");
+  declare_template(app, options->chat_template);
+  declare_sampling(app, g);
+  declare_beams(app, options->search);
+  declare_compute(app, options->compute);
   app.add_option("--batch", options->batch, "most texts written at a time")
       ->check(CLI::Range(int64_t{1}, int64_t{4096}))
       ->capture_default_str();

@@ -24,6 +24,7 @@ constexpr const char* kExamples = R"(Examples:
   lathe plan jobs/demo.toml
   lathe train jobs/demo.toml --set optimizer.learning_rate=3e-4
   lathe generate runs/demo --prompt "In the beginning"
+  lathe chat smollm2/
 
 `lathe COMMAND --help` says more. Results go to standard output, logs to standard error.)";
 

@@ -1,13 +1,16 @@
 #include "tests/support/program.h"
 
+#include <pty.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "lathe/base/error.h"
@@ -16,9 +19,15 @@
 namespace lathe {
 namespace {
 
-/// An unnamed file that a program writes to.
+/// An unnamed file that a program writes to, or reads.
 struct Capture {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::tmpfile(), std::fclose};
+
+  void fill(const std::string& text) const {
+    std::fwrite(text.data(), 1, text.size(), file.get());
+    std::fflush(file.get());
+    std::rewind(file.get());
+  }
 
   std::string content() const {
     std::string text;
@@ -41,16 +50,27 @@ std::filesystem::path peers_python() {
   return folder / "bin" / "python";
 }
 
+/// Bytes that come from a terminal, until it closes or `enough` holds.
+void read_terminal(int terminal, std::string& shown, const std::function<bool()>& enough) {
+  char block[4096];
+  while (!enough()) {
+    ssize_t count = ::read(terminal, block, sizeof block);
+    if (count <= 0) return;
+    shown.append(block, size_t(count));
+  }
+}
+
 }  // namespace
 
-ProgramResult run_program(const std::vector<std::string>& arguments) {
+ProgramResult run_program(const std::vector<std::string>& arguments, const std::string& input) {
   std::vector<char*> words;
   for (const std::string& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));
   words.push_back(nullptr);
-  Capture output, errors;
+  Capture in, output, errors;
+  in.fill(input);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", 0, 0);
+  posix_spawn_file_actions_adddup2(&actions, fileno(in.file.get()), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, fileno(output.file.get()), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, fileno(errors.file.get()), STDERR_FILENO);
   pid_t child = 0;
@@ -63,9 +83,35 @@ ProgramResult run_program(const std::vector<std::string>& arguments) {
 
 std::string lathe_program() { return build_folder() / "lathe"; }
 
-ProgramResult run_lathe(std::vector<std::string> arguments) {
+ProgramResult run_lathe(std::vector<std::string> arguments, const std::string& input) {
   arguments.insert(arguments.begin(), lathe_program());
-  return run_program(arguments);
+  return run_program(arguments, input);
+}
+
+ProgramResult run_lathe_in_terminal(std::vector<std::string> arguments, const std::vector<Keys>& keys) {
+  arguments.insert(arguments.begin(), lathe_program());
+  std::vector<char*> words;
+  for (std::string& argument : arguments) words.push_back(argument.data());
+  words.push_back(nullptr);
+  int terminal = -1;
+  pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  require(child >= 0, "cannot open a terminal: ", std::strerror(errno));
+  if (child == 0) {
+    ::setenv("TERM", "xterm", 1);
+    ::execv(words[0], words.data());
+    ::_exit(127);
+  }
+  std::string shown;
+  size_t seen = 0;
+  for (const auto& [after, typed] : keys) {
+    size_t at = std::string::npos;
+    read_terminal(terminal, shown, [&] { return (at = shown.find(after, seen)) != std::string::npos; });
+    seen = at == std::string::npos ? shown.size() : at + after.size();
+    [[maybe_unused]] ssize_t written = ::write(terminal, typed.data(), typed.size());
+  }
+  read_terminal(terminal, shown, [] { return false; });
+  ::close(terminal);
+  return {exit_status(child), shown, ""};
 }
 
 bool peers_are_ready() { return std::filesystem::exists(peers_python()); }

@@ -11,15 +11,22 @@ struct ProgramResult {
   std::string errors;
 };
 
-/// Runs the program `arguments[0]`, found along PATH, with an empty standard input, and waits for it. No shell takes
-/// part. Throws Error when it cannot be started.
-ProgramResult run_program(const std::vector<std::string>& arguments);
+/// Runs the program `arguments[0]`, found along PATH, with `input` as its standard input, and waits for it. No shell
+/// takes part. Throws Error when it cannot be started.
+ProgramResult run_program(const std::vector<std::string>& arguments, const std::string& input = "");
 
 /// The `lathe` of this build.
 std::string lathe_program();
 
 /// Runs the `lathe` of this build: `run_lathe({"tokenizer", "show", path})`.
-ProgramResult run_lathe(std::vector<std::string> arguments);
+ProgramResult run_lathe(std::vector<std::string> arguments, const std::string& input = "");
+
+/// What a person types in a terminal, as soon as it shows `after` (behind what earlier keys waited for).
+struct Keys {
+  std::string after, typed;
+};
+/// The same in a pseudo-terminal; what that showed, standard error among it, is the output.
+ProgramResult run_lathe_in_terminal(std::vector<std::string> arguments, const std::vector<Keys>& keys);
 
 /// True when `build/peers` (script/setup --peers), or the venv that the environment's LATHE_PEERS names, is there; a
 /// test of a suite named Peer... otherwise skips with `no_peers()`.
