@@ -9,18 +9,18 @@ from safetensors.torch import load_file
 
 
 class Peer:
-    """A job of FOLDER on `device`: its weights as f32 parameters, its loss and its optimizer. `linear` multiplies all
-    matrices of the layers, F.linear or a replacement; the head is always F.linear. `padded`: the head's matrix gets rows
-    of zeros up to a multiple of 64, whose logits are cut off, for the sake of tensor cores."""
+    """A job of FOLDER on `device`: its weights as parameters of `dtype`, its loss and its optimizer. `linear` multiplies
+    all matrices of the layers, F.linear or a replacement; the head is always F.linear. `padded`: the head's matrix gets
+    rows of zeros up to a multiple of 64, whose logits are cut off, for the sake of tensor cores."""
 
-    def __init__(self, folder, device="cpu", linear=F.linear, padded=False):
+    def __init__(self, folder, device="cpu", linear=F.linear, padded=False, dtype=torch.float32):
         self.job, self.config = (json.load(open(f"{folder}/{name}.json")) for name in ("job", "config"))
-        self.device, self.linear, self.padded = device, linear, padded
+        self.device, self.linear, self.padded, self.dtype = device, linear, padded, dtype
         weights = load_file(f"{folder}/model.safetensors", device=device)
         if self.config["model_type"] == "gpt2":  # its files hold [in, out]
             turn = lambda name, value: value.t().contiguous() if self.is_convolution(name) else value
             weights = {name: turn(name, value) for name, value in weights.items()}
-        self.parameters = {name: torch.nn.Parameter(value.clone()) for name, value in weights.items()}
+        self.parameters = {name: torch.nn.Parameter(value.to(dtype, copy=True)) for name, value in weights.items()}
         self.model = {"gpt2": self.gpt2, "llama": self.llama}[self.config["model_type"]]
 
     @staticmethod
@@ -51,7 +51,7 @@ class Peer:
         frequencies = config["rope_theta"] ** (-each / dim)
         places = torch.arange(length, dtype=torch.float64, device=self.device)
         angles = places[:, None] * torch.cat([frequencies, frequencies])
-        cos, sin = angles.cos().float(), angles.sin().float()
+        cos, sin = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 
         def rotary(x):
             half = x.shape[-1] // 2
@@ -79,8 +79,8 @@ class Peer:
         return F.linear(x, F.pad(weight, (0, 0, 0, -len(weight) % 64)))[..., :len(weight)]
 
     def loss(self, ids, targets):
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.job["bf16"]):
-            return F.cross_entropy(self.model(ids).float().flatten(0, 1), targets.flatten())
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.job["bf16"] and self.dtype == torch.float32):
+            return F.cross_entropy(self.model(ids).to(self.dtype).flatten(0, 1), targets.flatten())
 
     def optimizer(self):
         matrices = [p for p in self.parameters.values() if p.dim() > 1]

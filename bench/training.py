@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Training steps of lathe beside PyTorch, on the same weights, batches and settings (training_bench.cpp writes them).
 
-usage: bench/training.py JOB TEXT [--steps N] [--modes eager,compile] [--mkl unlocked|stock] [--set section.field=value ...]
-       [--compare]     losses of every step, and their largest difference
+usage: bench/training.py JOB TEXT [--steps N] [--modes eager,compile,f64] [--mkl unlocked,stock] [--set section.field=value ...]
+       [--compare]     losses of every step
 Run with build/peers/bin/python (script/setup --peers). The peer is a plain PyTorch model with fused attention and fused
-AdamW, in f32 or bf16 autocast. Losses must agree before times are printed.
+AdamW, in f32 or bf16 autocast. Losses must agree before times are printed. Mode f64 computes the same in f64, and then all
+others are also compared with that; a mode may state its threads: eager@1.
 """
 import argparse, json, os, statistics, subprocess, sys, tempfile, time
 
@@ -17,7 +18,10 @@ def peer(folder, mode):
     import torch
     from peer_models import Peer
 
-    peer = Peer(folder)
+    mode, _, threads = mode.partition("@")
+    if threads:
+        torch.set_num_threads(int(threads))
+    peer = Peer(folder, dtype=torch.float64 if mode == "f64" else torch.float32)
     loss_of = torch.compile(peer.loss) if mode == "compile" else peer.loss
     optimizer, batches = peer.optimizer(), peer.batches(folder)
     losses, seconds = [], []
@@ -29,6 +33,10 @@ def peer(folder, mode):
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))
     print(json.dumps({"losses": losses, "seconds": seconds, "start_seconds": ready - started,
                       "peak_bytes": int(status["VmHWM"].split()[0]) * 1024}))
+
+
+def largest_difference(one, other):
+    return max(abs(a - b) for a, b in zip(one["losses"], other["losses"]))
 
 
 def run(command, **environment):
@@ -55,21 +63,23 @@ def main():
         results = {"lathe": run(lathe)}
         job = json.load(open(f"{folder}/job.json"))
         for mode in arguments.modes.split(","):
-            for mkl in arguments.mkl.split(","):
+            for mkl in arguments.mkl.split(",")[:1 if mode == "f64" else None]:
                 name = f"PyTorch {mode}, MKL {mkl}"
                 results[name] = run([sys.executable, __file__, "--peer", folder, mode],
                                     **({"LD_PRELOAD": library} if mkl == "unlocked" else {}))
         results["lathe again"] = run(lathe)
     tokens = results["lathe"]["tokens_per_step"]
+    arbiter = next((result for name, result in results.items() if " f64," in name), None)
     print(f"{arguments.job} {' '.join(arguments.set)}: {tokens} tokens a step, {'bf16' if job['bf16'] else 'f32'}")
-    print(f"{'':34} {'tok/s':>8} {'step s':>8} {'first s':>8} {'peak GiB':>9} {'largest loss difference':>24}")
-    ours = results["lathe"]["losses"]
+    print(f"{'':34} {'tok/s':>8} {'step s':>8} {'first s':>8} {'peak GiB':>9} {'largest loss difference':>24}"
+          f"{' and from f64' if arbiter else ''}")
     for name, result in results.items():
         step = statistics.median(result["seconds"][1:] or result["seconds"])
-        difference = max(abs(a - b) for a, b in zip(ours, result["losses"]))
+        difference = largest_difference(results["lathe"], result)
         result["tokens_per_second"], result["largest_loss_difference"] = tokens / step, difference
         print(f"{name:34} {tokens / step:8.0f} {step:8.3f} {result['start_seconds'] + result['seconds'][0]:8.2f} "
-              f"{result['peak_bytes'] / 2**30:9.2f} {difference:24.2e}")
+              f"{result['peak_bytes'] / 2**30:9.2f} {difference:24.2e}"
+              f"{f' {largest_difference(arbiter, result):12.2e}' if arbiter else ''}")
     if arguments.compare:
         for step in range(arguments.steps):
             print(step + 1, *(f"{result['losses'][step]:.6f}" for result in results.values()))
