@@ -33,6 +33,11 @@ std::atomic<Isa>& current() {
   return isa;
 }
 
+std::atomic<bool>& pairs() {
+  static std::atomic<bool> fast = !__builtin_cpu_is("intel") || __builtin_cpu_is("cooperlake");
+  return fast;
+}
+
 }  // namespace
 
 const char* isa_name(Isa isa) {
@@ -51,5 +56,8 @@ bool isa_available(Isa isa) {
 
 Isa isa() { return current().load(std::memory_order_relaxed); }
 void set_isa(Isa isa) { current().store(checked(isa), std::memory_order_relaxed); }
+
+bool multiplies_pairs() { return pairs().load(std::memory_order_relaxed); }
+void set_multiplies_pairs(bool multiplies) { pairs().store(multiplies, std::memory_order_relaxed); }
 
 }  // namespace lathe

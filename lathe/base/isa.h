@@ -20,4 +20,12 @@ void set_isa(Isa isa);
 /// True when the processor has `isa`.
 bool isa_available(Isa isa);
 
+/// Whether products of bf16 with avx512 multiply pairs by VDPBF16PS, rather than widen them and multiply as f32: where
+/// that is faster. Zen 4 and Cooper Lake start as many pairs a cycle as products of f32; Intel's processors with AMX a
+/// quarter of that (Emerald Rapids: 170 GFLOP/s on two cores, where f32 reaches 320).
+bool multiplies_pairs();
+
+/// Overrides multiplies_pairs() for the calling program; tests run both ways with it.
+void set_multiplies_pairs(bool pairs);
+
 }  // namespace lathe

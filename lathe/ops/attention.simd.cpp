@@ -6,11 +6,9 @@ namespace lathe::LATHE_ISA {
 namespace {
 
 /// Output of up to kQueryTile queries, by online softmax over tiles of keys (Milakov & Gimelshein 2018, Dao 2022).
-template <class T>
+template <class T, class Units>
 class Forward {
  public:
-  using Units = UnitsOf<T>;
-
   Forward(const AttentionInput& in, float* workspace)
       : in_(in), dim_(padded(in.spec.head_dim, 16)), depth_(dim_ / Units::kDepth) {
     Carver carve(workspace);
@@ -112,12 +110,12 @@ class Forward {
   }
 };
 
-template <class T>
+template <class T, class Units>
 void forward(const AttentionInput& in, Tensor& out, Tensor& logsumexp, Tensor& workspace) {
   int64_t tiles = (in.longest_queries + kQueryTile - 1) / kQueryTile;
 #pragma omp parallel
   {
-    Forward<T> work(in, workspace.data<float>() + omp_get_thread_num() * workspace.shape()[1]);
+    Forward<T, Units> work(in, workspace.data<float>() + omp_get_thread_num() * workspace.shape()[1]);
 #pragma omp for collapse(3) schedule(dynamic)
     for (int64_t sequence = 0; sequence < in.sequences(); ++sequence)
       for (int64_t head = 0; head < in.spec.heads; ++head)
@@ -127,8 +125,7 @@ void forward(const AttentionInput& in, Tensor& out, Tensor& logsumexp, Tensor& w
 
 void attention_simd(const AttentionInput& in, Tensor& out, Tensor& logsumexp, Tensor& workspace) {
   check_offsets(in);
-  out.dtype() == DType::f32 ? forward<float>(in, out, logsumexp, workspace)
-                            : forward<BF16>(in, out, logsumexp, workspace);
+  visit_units(out, [&]<class T, class Units>(T, Units) { forward<T, Units>(in, out, logsumexp, workspace); });
 }
 
 const bool provided = attention_kernel.provide(Isa::LATHE_ISA, attention_simd);

@@ -14,11 +14,9 @@ struct BackwardTensors {
 /// Gradients of one key head of one sequence and of all query heads that share it, scores computed again (Dao 2022).
 /// Queries are taken a tile at a time; dk and dv of the whole sequence stay in the workspace, so each sum has one
 /// order.
-template <class T>
+template <class T, class Units>
 class Backward {
  public:
-  using Units = UnitsOf<T>;
-
   Backward(const AttentionInput& in, const BackwardTensors& tensors, float* workspace)
       : in_(in), to_(tensors), dim_(padded(in.spec.head_dim, 16)), depth_(dim_ / Units::kDepth) {
     Carver carve(workspace);
@@ -189,11 +187,11 @@ class Backward {
   }
 };
 
-template <class T>
+template <class T, class Units>
 void backward(const AttentionInput& in, const BackwardTensors& tensors, Tensor& workspace) {
 #pragma omp parallel
   {
-    Backward<T> work(in, tensors, workspace.data<float>() + omp_get_thread_num() * workspace.shape()[1]);
+    Backward<T, Units> work(in, tensors, workspace.data<float>() + omp_get_thread_num() * workspace.shape()[1]);
 #pragma omp for collapse(2) schedule(dynamic)
     for (int64_t sequence = 0; sequence < in.sequences(); ++sequence)
       for (int64_t head = 0; head < in.spec.kv_heads; ++head) work.run(sequence, head);
@@ -204,7 +202,7 @@ void attention_backward_simd(const AttentionInput& in, const Tensor& out, const 
                              Tensor& dq, Tensor& dkv, Tensor& dbias, Tensor& bias_parts, Tensor& workspace) {
   check_offsets(in);
   BackwardTensors tensors{out, logsumexp, dout, dq, dkv, bias_parts};
-  out.dtype() == DType::f32 ? backward<float>(in, tensors, workspace) : backward<BF16>(in, tensors, workspace);
+  visit_units(out, [&]<class T, class Units>(T, Units) { backward<T, Units>(in, tensors, workspace); });
   if (dbias) sum_bias_parts(bias_parts, dbias);
 }
 

@@ -7,11 +7,9 @@ namespace {
 
 /// Few queries of one sequence, for all heads that share keys. Keys lie along vectors here, where tiles of queries have
 /// queries; every number is made by the same operations in the same order as there, so the bits are the same.
-template <class T>
+template <class T, class Units>
 class FewQueries {
  public:
-  using Units = UnitsOf<T>;
-
   FewQueries(const AttentionInput& in, float* workspace)
       : in_(in),
         dim_(padded(in.spec.head_dim, 16)),
@@ -145,12 +143,12 @@ class FewQueries {
 
 constexpr int64_t kFewNumbers = 1 << 14;  ///< of a cache, that one thread reads sooner than two begin
 
-template <class T>
+template <class T, class Units>
 void few_queries(const AttentionInput& in, Tensor& out, Tensor& workspace) {
   int64_t sequences = in.sequences();
 #pragma omp parallel if (sequences * in.longest_keys * in.spec.kv_heads * in.spec.head_dim > kFewNumbers)
   {
-    FewQueries<T> work(in, workspace.data<float>() + omp_get_thread_num() * workspace.shape()[1]);
+    FewQueries<T, Units> work(in, workspace.data<float>() + omp_get_thread_num() * workspace.shape()[1]);
 #pragma omp for collapse(2) schedule(dynamic)
     for (int64_t sequence = 0; sequence < sequences; ++sequence)
       for (int64_t head = 0; head < in.spec.kv_heads; ++head) work.run(sequence, head, out);
@@ -159,7 +157,7 @@ void few_queries(const AttentionInput& in, Tensor& out, Tensor& workspace) {
 
 void attention_cached_simd(const AttentionInput& in, Tensor& out, Tensor& workspace) {
   check_offsets(in);
-  out.dtype() == DType::f32 ? few_queries<float>(in, out, workspace) : few_queries<BF16>(in, out, workspace);
+  visit_units(out, [&]<class T, class Units>(T, Units) { few_queries<T, Units>(in, out, workspace); });
 }
 
 const bool provided = attention_cached_kernel.provide(Isa::LATHE_ISA, attention_cached_simd);

@@ -10,14 +10,15 @@
 /// vectors. Keys and values are then read as they are, one number at a time, and no sum runs across a vector.
 namespace lathe::LATHE_ISA {
 
-/// The units that hold numbers of type T here.
+/// Calls `run` with a number of the type of `tensor`, f32 or bf16, and the units that hold such numbers here.
+template <class Run>
+void visit_units(const Tensor& tensor, Run run) {
+  if (tensor.dtype() == DType::f32) return run(float(), F32Units());
 #ifdef LATHE_ISA_avx512
-template <class T>
-using UnitsOf = std::conditional_t<std::is_same_v<T, BF16>, BF16Units, F32Units>;
-#else
-template <class T>
-using UnitsOf = F32Units;
+  if (multiplies_pairs()) return run(BF16(), BF16Units());
 #endif
+  run(BF16(), F32Units());
+}
 
 /// Hands out consecutive parts of a thread's workspace.
 class Carver {

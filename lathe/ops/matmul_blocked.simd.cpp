@@ -21,15 +21,28 @@ constexpr int panels_for(int64_t rows) {
   return rows <= kTileRows / 4 ? 4 : rows <= kTileRows / 2 ? 2 : 1;
 }
 
-template <bool pairs, int rows = kTileRows>
+template <Steps kind, int rows = kTileRows>
 Tile tile_for(int64_t wanted, int64_t panels) {
   if constexpr (rows > 1)
-    if (wanted != rows) return tile_for<pairs, rows - 1>(wanted, panels);
+    if (wanted != rows) return tile_for<kind, rows - 1>(wanted, panels);
   if constexpr (panels_for(rows) == 4)
-    if (panels == 4) return tile<rows, 4, pairs>;
+    if (panels == 4) return tile<rows, 4, kind>;
   if constexpr (panels_for(rows) >= 2)
-    if (panels == 2) return tile<rows, 2, pairs>;
-  return tile<rows, 1, pairs>;
+    if (panels == 2) return tile<rows, 2, kind>;
+  return tile<rows, 1, kind>;
+}
+
+Tile tile_for(Steps kind, int64_t rows, int64_t panels) {
+  if (kind == Steps::f32) return tile_for<Steps::f32>(rows, panels);
+#ifdef LATHE_ISA_avx512
+  if (kind == Steps::pairs) return tile_for<Steps::pairs>(rows, panels);
+#endif
+  return tile_for<Steps::widened>(rows, panels);
+}
+
+Steps steps_for(DType dtype) {
+  if (dtype == DType::f32) return Steps::f32;
+  return a_width(kIsa, true) == 2 ? Steps::widened : Steps::pairs;
 }
 
 /// One run over a product: its cut, and the packed parts that its threads share. run() is called by all of them.
@@ -37,7 +50,7 @@ class BlockedProduct {
  public:
   explicit BlockedProduct(const MatrixProduct& product)
       : product_(product),
-        pairs_(product.a.dtype == DType::bf16),
+        steps_(steps_for(product.a.dtype)),
         rows_(product.a.outer),
         columns_(product.b.outer),
         blocks_(blocks_of(kIsa,
@@ -84,7 +97,7 @@ class BlockedProduct {
   };
 
   const MatrixProduct& product_;
-  bool pairs_;
+  Steps steps_;
   int64_t rows_, columns_;
   Blocks blocks_;
   const Matrix &passing_, &kept_;
@@ -96,7 +109,7 @@ class BlockedProduct {
             .width = width(of_a),
             .stride = bytes / 4,
             .filled_up = !of_a,
-            .widened = of_a && a_width(kIsa, pairs_) == 2};
+            .widened = of_a && steps_ == Steps::widened};
   }
 
   int64_t kept_bytes() const { return blocks_.kept_bytes * (blocks_.kept_by_each ? product_.threads : 1); }
@@ -224,9 +237,9 @@ class BlockedProduct {
   void multiply_tile(const Block& block, const Meeting& meeting, int64_t a_panel, int64_t b_panel, int64_t rows,
                      int64_t wide) {
     const uint32_t* a =
-        meeting.a + (a_panel - meeting.a_first) * meeting.a_stride + meeting.a_steps * rows * a_width(kIsa, pairs_);
+        meeting.a + (a_panel - meeting.a_first) * meeting.a_stride + meeting.a_steps * rows * elements_of(steps_);
     const uint32_t* b = meeting.b + (b_panel - meeting.b_first) * meeting.b_stride + meeting.b_steps * kTileColumns;
-    Tile tile_of_rows = pairs_ ? tile_for<true>(rows, wide) : tile_for<false>(rows, wide);
+    Tile tile_of_rows = tile_for(steps_, rows, wide);
     int64_t row = a_panel * kTileRows, column = b_panel * kTileColumns;
     int64_t columns = least(wide * kTileColumns, block.columns - column);
     TileEnds ends = ends_of(block, meeting, row, column);

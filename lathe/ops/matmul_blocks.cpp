@@ -48,6 +48,8 @@ int64_t total_of(const Blocks& blocks, int threads) {
 
 }  // namespace
 
+int a_width(Isa isa, bool pairs) { return pairs && !(isa == Isa::avx512 && multiplies_pairs()) ? 2 : 1; }
+
 Blocks blocks_of(Isa isa, const ProductExtents& extents, int threads) {
   TileShape tile = tile_of(isa);
   Blocks blocks;

@@ -42,8 +42,8 @@ int64_t workspace_bytes(Isa isa, const ProductExtents& extents, int threads);
 /// Steps of `depth` elements.
 constexpr int64_t steps_of(int64_t depth, DType dtype) { return dtype == DType::bf16 ? (depth + 1) / 2 : depth; }
 
-/// Elements of packed `a` in one step of one row: avx2 has no product of bf16 pairs, so packing widens a.
-constexpr int a_width(Isa isa, bool pairs) { return pairs && isa == Isa::avx2 ? 2 : 1; }
+/// Elements of packed `a` in one step of one row: where no instruction multiplies pairs of bf16, packing widens a.
+int a_width(Isa isa, bool pairs);
 
 /// Bytes of a packed [columns, depth]: whole tiles of columns, whole steps; plain keeps it as it is.
 int64_t packed_bytes(Isa isa, int64_t columns, int64_t depth, DType dtype);

@@ -143,9 +143,18 @@ inline void transpose(Lanes (&rows)[16]) {
   for (int i = 0; i < 16; ++i) rows[i] = other[i];
 }
 
+/// Writes a step of a panel; widened, its halves as f32 one after the other.
+template <Steps kind>
+inline void store_step(uint32_t* to, int64_t width, __mmask16 lanes, __m512i step) {
+  if constexpr (kind != Steps::widened) return _mm512_mask_storeu_epi32(to, lanes, step);
+  _mm512_mask_storeu_epi32(to, lanes, _mm512_slli_epi32(step, 16));
+  _mm512_mask_storeu_epi32(to + width, lanes, _mm512_and_si512(step, _mm512_set1_epi32(int32_t(0xffff0000))));
+}
+
 /// One panel of an operand whose depth is contiguous: blocks of 16 x 16 steps, transposed in registers.
-inline void pack_along(const Matrix& matrix, const Part& part, int64_t width, uint32_t* to) {
-  bool pairs = matrix.dtype == DType::bf16;
+template <Steps kind>
+void pack_along(const Matrix& matrix, const Part& part, int64_t width, uint32_t* to) {
+  constexpr bool pairs = kind != Steps::f32;
   for (int64_t i = 0; i < width; i += 16) {
     int64_t outer = part.outer - i;
     __mmask16 lanes = first_lanes(width - i);
@@ -163,41 +172,42 @@ inline void pack_along(const Matrix& matrix, const Part& part, int64_t width, ui
       transpose(rows);
 #pragma GCC unroll 16
       for (int r = 0; r < 16; ++r)
-        if (s + r < part.steps) _mm512_mask_storeu_epi32(to + (s + r) * width + i, lanes, __m512i(rows[r]));
+        if (s + r < part.steps)
+          store_step<kind>(to + (s + r) * width * elements_of(kind) + i, width, lanes, __m512i(rows[r]));
     }
   }
 }
 
 /// 16 steps side by side: f32 of one row of memory, or bf16 of two, interleaved.
-template <bool pairs>
+template <Steps kind>
 inline __m512i load_across(const char* row, const char* next, __mmask16 valid, __mmask16 next_valid) {
-  if constexpr (!pairs) return _mm512_maskz_loadu_epi32(valid, row);
+  if constexpr (kind == Steps::f32) return _mm512_maskz_loadu_epi32(valid, row);
   __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(valid, row));
   __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(next_valid, next));
   return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
 /// One step of all panels, of an operand whose rows lie side by side in memory: `width` is a panel's.
-template <bool pairs, int width>
+template <Steps kind, int width>
 void pack_step(const char* row, const char* next, bool next_there, int64_t outer, uint32_t* to, int64_t stride) {
-  constexpr int64_t kSize = pairs ? 2 : 4;
+  constexpr int64_t kSize = kind == Steps::f32 ? 4 : 2;
   constexpr __mmask16 kLast = width % 16 ? (1 << width % 16) - 1 : 0xffff;
   for (; outer >= width; outer -= width, row += width * kSize, next += width * kSize, to += stride)
 #pragma GCC unroll 2
     for (int v = 0; v < width; v += 16) {
       __mmask16 lanes = v + 16 < width ? __mmask16(0xffff) : kLast;
-      _mm512_mask_storeu_epi32(
-          to + v, lanes,
-          load_across<pairs>(row + v * kSize, next + v * kSize, lanes, next_there ? lanes : __mmask16(0)));
+      store_step<kind>(to + v, width, lanes,
+                       load_across<kind>(row + v * kSize, next + v * kSize, lanes, next_there ? lanes : __mmask16(0)));
     }
 }
 
 constexpr int64_t kRowsAhead = 8;  // of memory, that are asked for early: they lie too far apart to be foreseen
 
 /// Panels of an operand whose rows lie side by side in memory: one step of each at a time, as memory has them.
-template <bool pairs, int width>
+template <Steps kind, int width>
 void pack_across(const Matrix& matrix, const Part& part, const Panels& panels) {
-  constexpr int64_t kDepth = pairs ? 2 : 1, kSize = pairs ? 2 : 4;
+  constexpr bool pairs = kind != Steps::f32;
+  constexpr int64_t kDepth = pairs ? 2 : 1, kSize = pairs ? 2 : 4, kTo = elements_of(kind);
   int64_t whole = part.outer / width, left = part.outer % width, stride = matrix.stride * kSize;
   int64_t last_width = panels.width_of(left);
   uint32_t* last = panels.at(whole * width, last_width);
@@ -207,31 +217,31 @@ void pack_across(const Matrix& matrix, const Part& part, const Panels& panels) {
     bool there = k + 1 < matrix.depth;
     for (int64_t at = 0; at < part.outer * kSize; at += 64)
       for (int64_t d = 0; d < kDepth; ++d) __builtin_prefetch(row + (kRowsAhead * kDepth + d) * stride + at);
-    pack_step<pairs, width>(row, next, there, whole * width, panels.at(0, width) + s * width, panels.stride);
+    pack_step<kind, width>(row, next, there, whole * width, panels.at(0, width) + s * width * kTo, panels.stride);
     for (int64_t v = 0; left > 0 && v < last_width; v += 16) {
       __mmask16 valid = first_lanes(left - v), next_valid = there ? valid : __mmask16(0);
       int64_t at = (whole * width + v) * kSize;
-      _mm512_mask_storeu_epi32(last + s * last_width + v, first_lanes(last_width - v),
-                               load_across<pairs>(row + at, next + at, valid, next_valid));
+      store_step<kind>(last + s * last_width * kTo + v, last_width, first_lanes(last_width - v),
+                       load_across<kind>(row + at, next + at, valid, next_valid));
     }
   }
 }
 
-template <bool pairs>
-void pack_across(const Matrix& matrix, const Part& part, const Panels& panels) {
-  panels.width == kTileRows ? pack_across<pairs, kTileRows>(matrix, part, panels)
-                            : pack_across<pairs, kTileColumns>(matrix, part, panels);
+template <Steps kind>
+void pack_as(const Matrix& matrix, const Part& part, const Panels& panels) {
+  if (matrix.across)
+    return panels.width == kTileRows ? pack_across<kind, kTileRows>(matrix, part, panels)
+                                     : pack_across<kind, kTileColumns>(matrix, part, panels);
+  for (int64_t i = 0; i < part.outer; i += panels.width) {
+    int64_t left = part.outer - i, width = panels.width_of(left), rows = left < width ? left : width;
+    pack_along<kind>(matrix, {part.first + i, rows, part.first_step, part.steps}, width, panels.at(i, width));
+  }
 }
 
 /// Fills panels with a part.
 inline void pack(const Matrix& matrix, const Part& part, const Panels& panels) {
-  if (matrix.across)
-    return matrix.dtype == DType::bf16 ? pack_across<true>(matrix, part, panels)
-                                       : pack_across<false>(matrix, part, panels);
-  for (int64_t i = 0; i < part.outer; i += panels.width) {
-    int64_t left = part.outer - i, width = panels.width_of(left), rows = left < width ? left : width;
-    pack_along(matrix, {part.first + i, rows, part.first_step, part.steps}, width, panels.at(i, width));
-  }
+  if (matrix.dtype == DType::f32) return pack_as<Steps::f32>(matrix, part, panels);
+  panels.widened ? pack_as<Steps::widened>(matrix, part, panels) : pack_as<Steps::pairs>(matrix, part, panels);
 }
 
 #else

@@ -21,20 +21,33 @@ typedef int32_t Integers __attribute__((vector_size(kLanes * 4)));
 inline Vector load(const float* from) { return *reinterpret_cast<const LooseVector*>(from); }
 inline void store(float* to, Vector value) { *reinterpret_cast<LooseVector*>(to) = value; }
 
-/// sum += a b for one step: f32, or a pair of bf16.
-template <bool pairs>
-inline void step(Vector& sum, const float* a, int64_t a_rows, Vector b) {
-  if constexpr (!pairs) {
-    sum += *a * b;
-  } else {
-#ifdef LATHE_ISA_avx512
-    sum = Vector(_mm512_dpbf16_ps(__m512(sum), __m512bh(_mm512_set1_ps(*a)), __m512bh(b)));
+/// What a step of the depth is: an f32; a pair of bf16 that one instruction multiplies; or a pair that is multiplied as
+/// two f32, which packing has made of a, and the tile makes of b.
+enum class Steps { f32, pairs, widened };
+/// Elements of packed a in a step of one row.
+constexpr int elements_of(Steps kind) { return kind == Steps::widened ? 2 : 1; }
+
+/// Element `half` of each pair at `from`, as f32.
+inline Vector load_element(const float* from, int half) {
+#ifdef LATHE_ISA_avx512  // two bytes early, each first element is where the second would be
+  return Vector(_mm512_maskz_loadu_epi16(0xaaaaaaaa, reinterpret_cast<const char*>(from) - 2 + 2 * half));
 #else
-    sum += a[0] * Vector(Integers(b) << 16);
-    sum += a[a_rows] * Vector(Integers(b) & int32_t(0xffff0000));
+  Integers pairs = Integers(load(from));
+  return Vector(half == 0 ? pairs << 16 : pairs & int32_t(0xffff0000));
 #endif
-  }
-  (void)a_rows;
+}
+
+/// sum += a b, a step's part.
+template <Steps kind>
+inline void multiply_add(Vector& sum, const float* a, Vector b) {
+#ifdef LATHE_ISA_avx512
+  if constexpr (kind == Steps::pairs)
+    sum = Vector(_mm512_dpbf16_ps(__m512(sum), __m512bh(_mm512_set1_ps(*a)), __m512bh(b)));
+  else
+    sum += *a * b;
+#else
+  sum += *a * b;
+#endif
 }
 
 /// f32 as bf16, rounded to nearest even; avx512's instruction makes subnormal numbers 0.
@@ -95,7 +108,7 @@ inline void finish(const TileEnds& ends, int64_t row, int64_t at, Vector value) 
 
 /// [rows, panels x kTileColumns] = a b, which `ends` takes: `a` packed [steps, rows], b `panels` packed panels
 /// [steps, kTileColumns] that lie `b_stride` elements apart.
-template <int rows, int panels, bool pairs>
+template <int rows, int panels, Steps kind>
 void tile(int64_t steps, const float* a, const float* b, int64_t b_stride, const TileEnds& ends) {
   Vector sums[rows][2 * panels];
   const float* from = ends.sums;
@@ -106,14 +119,26 @@ void tile(int64_t steps, const float* a, const float* b, int64_t b_stride, const
   for (int64_t s = 0; s < steps; ++s) {
 #pragma GCC unroll 16
     for (int p = 0; p < panels; ++p) {
-      Vector b0 = load(b + p * b_stride), b1 = load(b + p * b_stride + kLanes);
+      auto meet = [&](const float* part, Vector b0, Vector b1) {
 #pragma GCC unroll 16
-      for (int r = 0; r < rows; ++r) {
-        step<pairs>(sums[r][2 * p], a + r, rows, b0);
-        step<pairs>(sums[r][2 * p + 1], a + r, rows, b1);
+        for (int r = 0; r < rows; ++r) {
+          multiply_add<kind>(sums[r][2 * p], part + r, b0);
+          multiply_add<kind>(sums[r][2 * p + 1], part + r, b1);
+        }
+      };
+      const float* from_b = b + p * b_stride;
+      if constexpr (kind != Steps::widened) {
+        meet(a, load(from_b), load(from_b + kLanes));
+        continue;
       }
+      int halves = 2;
+#ifdef LATHE_ISA_avx512
+      asm("" : "+r"(halves));  // unrolled, both halves at once would need more registers than there are
+#endif
+      for (int half = 0; half < halves; ++half)
+        meet(a + half * rows, load_element(from_b, half), load_element(from_b + kLanes, half));
     }
-    a += rows * a_width(kIsa, pairs);
+    a += rows * elements_of(kind);
     b += kTileColumns;
   }
 #pragma GCC unroll 16

@@ -56,7 +56,8 @@ double sum_over_threads(const std::function<double(int64_t thread)>& rate) {
 
 double measured_peak(DType dtype) {
   constexpr int64_t kRounds = 1 << 14;
-  const bool pairs = dtype == DType::bf16 && isa() == Isa::avx512;  // elsewhere bf16 is widened and multiplied as f32
+  // Elsewhere bf16 is widened and multiplied as f32.
+  const bool pairs = dtype == DType::bf16 && isa() == Isa::avx512 && multiplies_pairs();
   const Work work{.flops = 2 * (pairs ? 2 : 1) * kRounds * kPeakLanes};
   return sum_over_threads([&](int64_t) {
     Runtime runtime({}, 4096);

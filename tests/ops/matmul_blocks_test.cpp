@@ -5,7 +5,11 @@
 namespace lathe {
 namespace {
 
-TEST(MatmulWorkspace, SufficesForAllProductsOfFewerRows) {
+class MatmulWorkspace : public ::testing::TestWithParam<bool> {};
+
+TEST_P(MatmulWorkspace, SufficesForAllProductsOfFewerRows) {
+  bool paired = multiplies_pairs();
+  set_multiplies_pairs(GetParam());
   for (Isa isa : {Isa::avx2, Isa::avx512})
     for (DType dtype : {DType::f32, DType::bf16})
       for (int64_t depth : {64, 512, 2000, 4096, 12000})
@@ -23,7 +27,10 @@ TEST(MatmulWorkspace, SufficesForAllProductsOfFewerRows) {
             before = bytes;
           }
         }
+  set_multiplies_pairs(paired);
 }
+
+INSTANTIATE_TEST_SUITE_P(InPairsAndWidened, MatmulWorkspace, ::testing::Bool());
 
 }  // namespace
 }  // namespace lathe

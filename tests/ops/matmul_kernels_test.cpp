@@ -30,10 +30,21 @@ bool same_bits(const Tensor& a, const Tensor& b) {
   return a.bytes() == b.bytes() && std::memcmp(a.data<std::byte>(), b.data<std::byte>(), size_t(a.bytes())) == 0;
 }
 
-struct WithIsa {
-  explicit WithIsa(Isa wanted) : before(isa()) { set_isa(wanted); }
-  ~WithIsa() { set_isa(before); }
-  Isa before;
+/// Vectors that kernels are made for, and whether avx512 multiplies pairs of bf16 or widens them.
+struct Vectors {
+  Isa isa = lathe::isa();
+  bool pairs = multiplies_pairs();
+  std::string name() const { return text(isa_name(isa), pairs ? " in pairs" : ""); }
+};
+
+struct WithVectors {
+  explicit WithVectors(Vectors wanted) { use(wanted); }
+  ~WithVectors() { use(before); }
+  static void use(Vectors vectors) {
+    set_isa(vectors.isa);
+    set_multiplies_pairs(vectors.pairs);
+  }
+  Vectors before;
 };
 
 struct WithThreads {
@@ -42,10 +53,10 @@ struct WithThreads {
   int before;
 };
 
-std::vector<Isa> vector_isas() {
-  std::vector<Isa> found;
-  for (Isa isa : {Isa::avx2, Isa::avx512})
-    if (isa_available(isa)) found.push_back(isa);
+std::vector<Vectors> all_vectors() {
+  std::vector<Vectors> found;
+  for (Vectors vectors : {Vectors{Isa::avx2, false}, Vectors{Isa::avx512, false}, Vectors{Isa::avx512, true}})
+    if (isa_available(vectors.isa)) found.push_back(vectors);
   return found;
 }
 
@@ -82,12 +93,12 @@ TEST_P(EveryLayout, AgreesWithPlainLoops) {
     for (int layout = 0; layout < 8; ++layout) {
       auto run = [&] { return product_of(e, dtype, layout & 1, layout & 2, layout & 4); };
       Tensor expected = [&] {
-        WithIsa plain(Isa::plain);
+        WithVectors plain({Isa::plain});
         return run();
       }();
-      for (Isa isa : vector_isas()) {
-        WithIsa with(isa);
-        expect_close(run(), expected, e.depth, text(isa_name(isa), " ", name_of(dtype), " layout ", layout));
+      for (Vectors vectors : all_vectors()) {
+        WithVectors with(vectors);
+        expect_close(run(), expected, e.depth, text(vectors.name(), " ", name_of(dtype), " layout ", layout));
       }
     }
 }
@@ -101,8 +112,8 @@ INSTANTIATE_TEST_SUITE_P(OddShapes, EveryLayout,
 TEST(MatmulKernels, AgreeWithPlainLoopsOverManyBlocks) {
   Runtime runtime({}, kMemory);
   Extents e{40, 5000, 1600};  // two blocks of depth in f32, and of columns
-  for (Isa isa : vector_isas()) {
-    WithIsa with(isa);
+  for (Vectors vectors : all_vectors()) {
+    WithVectors with(vectors);
     Tensor got = product_of(e, DType::f32, false, false, false);
     Tensor a = noise({e.rows, e.depth}, DType::f32, 1), b = noise({e.columns, e.depth}, DType::f32, 2);
     Tensor bias = noise({e.columns}, DType::f32, 3), residual = noise({e.rows, e.columns}, DType::f32, 4);
@@ -110,61 +121,61 @@ TEST(MatmulKernels, AgreeWithPlainLoopsOverManyBlocks) {
       double sum = bias.data<float>()[at % e.columns] + residual.data<float>()[at];
       for (int64_t k = 0; k < e.depth; ++k)
         sum += double(a.data<float>()[at / e.columns * e.depth + k]) * b.data<float>()[at % e.columns * e.depth + k];
-      ASSERT_NEAR(got.data<float>()[at], sum, 1e-4) << isa_name(isa);
+      ASSERT_NEAR(got.data<float>()[at], sum, 1e-4) << vectors.name();
     }
   }
 }
 
 TEST(MatmulKernels, GiveTheSameBitsForAnyNumberOfThreads) {
   Runtime runtime({}, kMemory);
-  for (Isa isa : vector_isas())
+  for (Vectors vectors : all_vectors())
     for (DType dtype : {DType::f32, DType::bf16})
       for (bool across : {false, true}) {
-        WithIsa with(isa);
+        WithVectors with(vectors);
         auto run = [&](int threads) {
           WithThreads use(threads);
           return product_of({150, 200, 333}, dtype, across, across, across);
         };
         Tensor one = run(1);
-        EXPECT_TRUE(same_bits(one, run(2)) && same_bits(one, run(7))) << isa_name(isa) << " " << name_of(dtype);
+        EXPECT_TRUE(same_bits(one, run(2)) && same_bits(one, run(7))) << vectors.name() << " " << name_of(dtype);
       }
 }
 
 TEST(MatmulKernels, GiveARowTheSameBitsAloneAndInABatch) {
   Runtime runtime({}, kMemory);
-  for (Isa isa : vector_isas())
+  for (Vectors vectors : all_vectors())
     for (DType dtype : {DType::f32, DType::bf16}) {
-      WithIsa with(isa);
+      WithVectors with(vectors);
       Tensor x = noise({61, 3201}, dtype, 1), weight = noise({77, 3201}, dtype, 2);
       Tensor all = matmul(x, weight);
       for (int64_t count : {1, 2, 3, 5, 11, 20})
-        EXPECT_TRUE(same_bits(matmul(x.rows(7, count), weight), all.rows(7, count))) << isa_name(isa) << " " << count;
+        EXPECT_TRUE(same_bits(matmul(x.rows(7, count), weight), all.rows(7, count))) << vectors.name() << " " << count;
     }
 }
 
 TEST(MatmulPacked, GivesTheBitsOfMatmul) {
   Runtime runtime({}, kMemory);
-  std::vector<Isa> isas = vector_isas();
-  isas.push_back(Isa::plain);
-  for (Isa isa : isas)
+  std::vector<Vectors> each = all_vectors();
+  each.push_back({Isa::plain});
+  for (Vectors vectors : each)
     for (DType dtype : {DType::f32, DType::bf16}) {
-      WithIsa with(isa);
+      WithVectors with(vectors);
       Tensor x = noise({30, 3201}, dtype, 1), weight = noise({77, 3201}, dtype, 2);
       Tensor bias = noise({77}, DType::f32, 3), residual = noise({30, 77}, dtype, 4);
       PackedMatrix packed = pack_matrix(weight);
       Tensor expected = matmul(x, weight, {&bias, &residual}), part = residual.rows(0, 1);
-      EXPECT_TRUE(same_bits(matmul(x, packed, {&bias, &residual}), expected)) << isa_name(isa);
-      EXPECT_TRUE(same_bits(matmul(x.rows(0, 1), packed, {&bias, &part}), expected.rows(0, 1))) << isa_name(isa);
+      EXPECT_TRUE(same_bits(matmul(x, packed, {&bias, &residual}), expected)) << vectors.name();
+      EXPECT_TRUE(same_bits(matmul(x.rows(0, 1), packed, {&bias, &part}), expected.rows(0, 1))) << vectors.name();
     }
 }
 
 TEST(MatmulPacked, GivesRowsBack) {
   Runtime runtime({}, kMemory);
-  std::vector<Isa> isas = vector_isas();
-  isas.push_back(Isa::plain);
-  for (Isa isa : isas)
+  std::vector<Vectors> each = all_vectors();
+  each.push_back({Isa::plain});
+  for (Vectors vectors : each)
     for (DType dtype : {DType::f32, DType::bf16}) {
-      WithIsa with(isa);
+      WithVectors with(vectors);
       Tensor weight = noise({77, 35}, dtype, 2), ids = Tensor::empty({2}, DType::i32);
       ids.data<int32_t>()[0] = 76, ids.data<int32_t>()[1] = 3;
       Tensor rows = packed_rows(pack_matrix(weight), ids);
@@ -174,28 +185,28 @@ TEST(MatmulPacked, GivesRowsBack) {
 
 TEST(MatmulPacked, PacksInPlace) {
   Runtime runtime({}, kMemory);
-  std::vector<Isa> isas = vector_isas();
-  isas.push_back(Isa::plain);
-  for (Isa isa : isas)
+  std::vector<Vectors> each = all_vectors();
+  each.push_back({Isa::plain});
+  for (Vectors vectors : each)
     for (DType dtype : {DType::f32, DType::bf16})
       for (const Shape& shape : {Shape{403, 3201}, Shape{5, 33}, Shape{64, 8}}) {  // the first in several pieces
-        WithIsa with(isa);
+        WithVectors with(vectors);
         Tensor weight = noise(shape, dtype, 2), expected = pack_matrix(weight).panels;
         auto storage = std::make_shared<Storage>(packed_bytes(shape, dtype));
         storage->restore();
         Tensor roomy = Tensor::view(storage, 0, shape, dtype);
         std::memcpy(roomy.data<std::byte>(), weight.data<std::byte>(), size_t(weight.bytes()));
-        EXPECT_TRUE(same_bits(pack_in_place(roomy).panels, expected)) << isa_name(isa) << ' ' << shape;
+        EXPECT_TRUE(same_bits(pack_in_place(roomy).panels, expected)) << vectors.name() << ' ' << shape;
       }
   EXPECT_THROW(pack_in_place(zeros({3, 5}).rows(0, 3).rows(2, 1)), InternalError);
 }
 
 TEST(MatmulGroups, MultipliesEachGroupByItsWeight) {
   Runtime runtime({}, kMemory);
-  std::vector<Isa> isas = vector_isas();
-  isas.push_back(Isa::plain);
-  for (Isa isa : isas) {
-    WithIsa with(isa);
+  std::vector<Vectors> each = all_vectors();
+  each.push_back({Isa::plain});
+  for (Vectors vectors : each) {
+    WithVectors with(vectors);
     Tensor x = noise({40, 19}, DType::f32, 1), weight = noise({3, 21, 19}, DType::f32, 2);
     Tensor offsets = Tensor::empty({4}, DType::i32);
     const int32_t ends[] = {0, 13, 13, 37};
