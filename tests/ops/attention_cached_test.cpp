@@ -93,13 +93,14 @@ TEST(AttentionCached, EqualsAttentionToWholeMemoryOnEveryInstructionSet) {
 TEST(AttentionCached, HasTheBitsOfAttentionToWholeMemory) {
   Runtime runtime({}, 1 << 28);
   for (const CachedCase& c : cached_cases())
-    for (DType dtype : {DType::f32, DType::bf16})
+    for (auto [dtype, pairs] : {std::pair(DType::f32, true), {DType::bf16, true}, {DType::bf16, false}})
       for (Isa isa : available_isas()) {
+        MultipliesPairs with(pairs);
         Cache cache(c, dtype);
         set_isa(isa);
         EXPECT_EQ(floats_of(cache.run()),
                   floats_of(attention(cache.q, cache.gapless, cache.query_offsets, cache.memory_offsets, cache.spec)))
-            << c.name << ' ' << isa_name(isa) << ' ' << name_of(dtype);
+            << c.name << ' ' << isa_name(isa) << ' ' << name_of(dtype) << (pairs ? " in pairs" : "");
       }
 }
 

@@ -59,6 +59,16 @@ float difference(const AttentionResult& expected, const AttentionResult& actual)
 /// Instruction sets this processor has, best last.
 std::vector<Isa> available_isas();
 
+/// While it lives, avx512 multiplies bf16 in pairs, or widens it.
+class MultipliesPairs {
+ public:
+  explicit MultipliesPairs(bool pairs) : before_(multiplies_pairs()) { set_multiplies_pairs(pairs); }
+  ~MultipliesPairs() { set_multiplies_pairs(before_); }
+
+ private:
+  bool before_;
+};
+
 /// Cases that differ in one thing each.
 std::vector<AttentionCase> attention_cases();
 

@@ -42,6 +42,18 @@ TEST(Attention, AgreesOnEveryInstructionSet) {
     }
 }
 
+TEST(Attention, AgreesWhetherBf16IsMultipliedInPairsOrWidened) {
+  if (!isa_available(Isa::avx512)) GTEST_SKIP() << "this processor has no avx512";
+  for (const AttentionCase& the_case : attention_cases()) {
+    AttentionResult plain = run_attention(the_case, DType::bf16, Isa::plain);
+    for (bool pairs : {false, true}) {
+      MultipliesPairs with(pairs);
+      EXPECT_LE(difference(plain, run_attention(the_case, DType::bf16, Isa::avx512)), 2e-2f)
+          << the_case.name << (pairs ? " in pairs" : " widened");
+    }
+  }
+}
+
 TEST(Attention, GivesTheSameBitsOnAnyNumberOfThreads) {
   for (const AttentionCase& the_case : attention_cases())
     for (Isa isa : available_isas())
