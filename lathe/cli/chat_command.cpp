@@ -177,11 +177,12 @@ int chat(Options& options) {
   Device device = choose_device(options.compute.device);
   DType dtype = dtype_of(options.compute, device);
   DecoderLimits limits = limits_of(options, directory.config);
-  InferencePlan plan = plan_inference(directory.config, dtype, limits, device);
+  auto load = [&] { return load_model(directory.files, directory.config, dtype); };
+  InferencePlan plan = plan_inference(load, directory.config, dtype, limits, device);
   require_fits(plan, limits, dtype, memory_budget(device));
 
   Runtime runtime(device, plan.capacity);
-  std::unique_ptr<Model> model = load_model(directory.files, directory.config, dtype);
+  std::unique_ptr<Model> model = load();
   Graphs graphs(1);
   Decoder decoder(*model, directory.config, dtype, limits, &graphs);
   Generator generator(decoder, directory.tokenizer, directory.end_tokens, options.generation);

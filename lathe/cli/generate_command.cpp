@@ -243,7 +243,8 @@ int generate(Options& options) {
   bool chat = options.chat || !options.messages.empty();
   require(chat || options.chat_template.system.empty(), "--system needs --chat: a plain prompt has no messages");
   require(!chat || reading == Reading::decoder, "--chat and --messages need a model that continues texts");
-  Prompts prompts = chat ? chat_prompts(options, path, directory) : plain_prompts(options, directory.tokenizer, reading);
+  Prompts prompts =
+      chat ? chat_prompts(options, path, directory) : plain_prompts(options, directory.tokenizer, reading);
   Device device = choose_device(options.compute.device);
   DType dtype = dtype_of(options.compute, device);
   DecoderLimits limits = decoder_limits(options, directory.config, reading, prompts.ids);
