@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr const char* kPyTorch = "pytorch_model.bin";
 
 std::set<std::string> files_of_index(const std::string& path) {
   nlohmann::json json = read_json(path);
@@ -102,23 +103,38 @@ bool are_whole(const std::vector<Part>& parts) {
 }  // namespace
 
 TensorFiles::TensorFiles(const std::string& model) : path_(model) {
-  const fs::path directory(model);
-  if (is_gguf(model)) {
+  if (is_gguf(model))
     add_gguf();
-  } else if (fs::exists(directory / kIndex)) {
-    for (const std::string& name : files_of_index((directory / kIndex).string()))
-      add_safetensors((directory / name).string());
-  } else {
-    require(fs::exists(directory / kSingle), model, ": neither ", kSingle, " nor ", kIndex, " is there");
-    add_safetensors((directory / kSingle).string());
-  }
+  else
+    add_directory(fs::path(model));
 }
 
-void TensorFiles::add_safetensors(const std::string& path) {
-  const SafetensorsFile& file = *safetensors_.emplace_back(std::make_unique<SafetensorsFile>(path));
-  for (const TensorEntry& entry : file.entries()) {
-    FileTensor tensor{entry.name, path, entry.type->name, entry.shape, file.bytes(entry)};
-    if (tensors_.emplace(entry.name, std::move(tensor)).second) names_.push_back(entry.name);
+void TensorFiles::add_directory(const fs::path& directory) {
+  for (const char* single : {kSingle, kPyTorch}) {
+    const fs::path file = directory / single, index = directory / text(single, ".index.json");
+    if (fs::exists(index)) {
+      for (const std::string& name : files_of_index(index.string())) add_file((directory / name).string());
+      return;
+    }
+    if (fs::exists(file)) return add_file(file.string());
+  }
+  throw Error(text(path_, ": neither ", kSingle, " nor ", kIndex, " is there, nor ", kPyTorch));
+}
+
+void TensorFiles::add(FileTensor tensor) {
+  const std::string name = tensor.name;
+  if (tensors_.emplace(name, std::move(tensor)).second) names_.push_back(name);
+}
+
+void TensorFiles::add_file(const std::string& path) {
+  if (path.ends_with(".safetensors")) {
+    const SafetensorsFile& file = *safetensors_.emplace_back(std::make_unique<SafetensorsFile>(path));
+    for (const TensorEntry& entry : file.entries())
+      add({entry.name, path, entry.type->name, entry.shape, file.bytes(entry)});
+  } else {
+    const PyTorchFile& file = *pytorch_.emplace_back(std::make_unique<PyTorchFile>(path));
+    for (const PyTorchTensor& tensor : file.tensors())
+      add({tensor.name, path, tensor.type->name, tensor.shape, tensor.bytes});
   }
 }
 

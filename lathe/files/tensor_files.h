@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -7,13 +8,15 @@
 
 #include "lathe/base/gguf.h"
 #include "lathe/files/file_tensor.h"
+#include "lathe/files/pytorch_file.h"
 #include "lathe/files/safetensors.h"
 #include "lathe/nn/module.h"
 
 namespace lathe {
 
-/// All tensors of a model on disk, by the names that the model has for them: of a directory with model.safetensors, or
-/// the files that model.safetensors.index.json names, or of a GGUF file.
+/// All tensors of a model on disk, by the names that the model has for them: of a directory with model.safetensors or
+/// pytorch_model.bin, or the files that model.safetensors.index.json or pytorch_model.bin.index.json names, looked for
+/// in this order; or of a GGUF file.
 class TensorFiles {
  public:
   /// Throws Error when `model` holds no such files, a broken one, or in a GGUF file a tensor that its family has not.
@@ -30,11 +33,14 @@ class TensorFiles {
  private:
   std::string path_;
   std::vector<std::unique_ptr<SafetensorsFile>> safetensors_;
+  std::vector<std::unique_ptr<PyTorchFile>> pytorch_;
   std::unique_ptr<GgufFile> gguf_;
   std::vector<std::string> names_;
   std::unordered_map<std::string, FileTensor> tensors_;
 
-  void add_safetensors(const std::string& path);
+  void add(FileTensor tensor);
+  void add_directory(const std::filesystem::path& directory);
+  void add_file(const std::string& path);
   void add_gguf();
 };
 
