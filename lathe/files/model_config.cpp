@@ -45,6 +45,14 @@ std::vector<std::string> labels_of(const nlohmann::json& json) {
 /// Said even where there is none: transformers takes a missing one for the token of its family's first model.
 nlohmann::json token_or_null(int64_t id) { return id >= 0 ? nlohmann::json(id) : nlohmann::json(nullptr); }
 
+/// The fields of a config.json that ours would not have, so that they are there again when it is written.
+std::string other_fields(const nlohmann::json& json, const ModelConfig& config) {
+  nlohmann::json ours = nlohmann::json::parse(model_config_json(config, DType::f32)), others = nlohmann::json::object();
+  for (const auto& [name, value] : json.items())
+    if (!ours.contains(name) && name != "dtype" && name != "quantization_config") others[name] = value;
+  return others.empty() ? "" : others.dump();
+}
+
 }  // namespace
 
 ModelConfig read_model_config(const std::string& model) {
@@ -66,7 +74,9 @@ ModelConfig read_model_config(const std::string& model) {
     config.architecture = architecture_of(json);
     config.labels = labels_of(json);
     family_named(config.model_type).read(json, config);
-    return completed(config);
+    config = completed(config);
+    config.other_fields = other_fields(json, config);
+    return config;
   } catch (const nlohmann::json::exception& error) {
     throw Error(text(path, ": ", error.what()));
   } catch (const Error& error) {
@@ -88,6 +98,9 @@ std::string model_config_json(const ModelConfig& config, DType dtype) {
   json["bos_token_id"] = token_or_null(config.bos_token_id);
   json["eos_token_id"] = token_or_null(config.eos_token_id);
   family.write(config, json);
+  if (!config.other_fields.empty())
+    for (const auto& [name, value] : nlohmann::json::parse(config.other_fields).items())
+      if (!json.contains(name)) json[name] = value;
   return json.dump(2) + "\n";
 }
 

@@ -65,6 +65,7 @@ struct ModelConfig {
   bool gated_mlp = false;
   bool scale_embedding = false;        ///< BART: vectors of tokens are multiplied by the root of hidden_size
   bool scale_decoder_outputs = false;  ///< T5: hidden rows are divided by it before the head
+  std::string other_fields;  ///< of the config.json it was read from: a JSON object of what is not known here, or ""
 };
 
 constexpr int64_t kMostLayers = 1 << 16;  ///< of a model
