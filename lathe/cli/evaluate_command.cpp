@@ -29,7 +29,9 @@ Each token is predicted exactly once. Windows of --window tokens slide over the 
 the tokens that the one before did not reach, so all but the first window's are predicted from at least
 window - stride + 1 tokens. The first token is predicted after the model's start token (bos_token_id of its config.json,
 else the tokenizer's end-of-text token), as in training. Documents are joined with the end-of-text token between them,
-which is predicted as well, or with --separate scored each by itself. Bits per byte counts the bytes of the raw text, so
+which is predicted as well, or with --separate scored each by itself. With --protocol llama.cpp, numbers compare with
+those of llama-perplexity: whole windows of 512 tokens side by side, of each only the second half is scored, and the
+first token of each is the begin token where the tokenizer puts one before texts. Bits per byte counts the bytes of the raw text, so
 models with different tokenizers can be compared.
 
 Examples:
@@ -43,7 +45,7 @@ struct Arguments {
   std::optional<int64_t> step;
   bool held_out = false, json = false, separate = false;
   int64_t window = 0, stride = 0, batch = 0;
-  std::string device = "auto", dtype = "auto", start_token;
+  std::string device = "auto", dtype = "auto", start_token, protocol = "sliding";
   data::ReadOptions read;
 };
 
@@ -67,6 +69,14 @@ std::optional<int32_t> start_token(const Arguments& arguments, const ModelConfig
   return std::nullopt;
 }
 
+/// What the tokenizer puts before every text.
+std::optional<int32_t> token_before(const Tokenizer& tokenizer) {
+  std::vector<TokenId> plain = tokenizer.encode("a"), whole = tokenizer.encode_with_template("a");
+  bool begins = tokenizer.begin_token() && !whole.empty() && whole.front() == *tokenizer.begin_token() &&
+                whole.size() > plain.size();
+  return begins ? std::optional(int32_t(whole.front())) : std::nullopt;
+}
+
 DType dtype_named(const std::string& name, Device device) {
   if (name == "auto") return default_compute(device);
   return name == "bf16" ? DType::bf16 : DType::f32;
@@ -80,15 +90,18 @@ Subject subject_of(const Arguments& arguments) {
           tokenizer.vocabulary_size(), " tokens but the model's vocab_size is ", config.vocab_size);
   eval::PerplexityMeter::Options options;
   eval::WindowOptions& windows = options.windows;
-  windows.window = arguments.window > 0 ? arguments.window : config.max_position_embeddings;
+  windows.halves = arguments.protocol == "llama.cpp";
+  windows.window = arguments.window > 0 ? arguments.window : windows.halves ? 512 : config.max_position_embeddings;
   windows.stride = arguments.stride > 0 ? arguments.stride : std::max<int64_t>(windows.window / 2, 1);
+  if (windows.halves) windows.stride = windows.window;
   windows.batch = arguments.batch > 0 ? arguments.batch : std::max<int64_t>(kBatchTokens / windows.window, 1);
   windows.separate = arguments.separate;
   windows.start = start_token(arguments, config, tokenizer);
   options.device = choose_device(arguments.device);
   options.compute = dtype_named(arguments.dtype, options.device);
   options.memory = memory_budget(options.device);
-  if (!windows.start)
+  if (windows.halves && arguments.start_token.empty()) windows.start = token_before(tokenizer);
+  if (!windows.start && !windows.halves)
     say_once("the model has no start token: the first token is not predicted, and its bytes do not count");
   return {directory, config, std::move(tokenizer), options};
 }
@@ -143,15 +156,20 @@ void print_as_json(const Perplexity& p, const Subject& subject) {
   std::cout << print_json(json);
 }
 
+std::string description_of(const eval::WindowOptions& windows) {
+  if (windows.halves)
+    return text(windows.window, " tokens side by side: the second half of each predicted (llama.cpp)");
+  return text(windows.window, " tokens, stride ", windows.stride, ": each token predicted once, from at least ",
+              windows.window - windows.stride + 1, " before it where there are as many");
+}
+
 void print_as_text(const Perplexity& p, const Subject& subject) {
   const eval::WindowOptions& windows = subject.options.windows;
   std::cout << "model          " << subject.directory << ", " << name_of(subject.options.compute) << '\n'
             << "text           " << format_count(p.documents) << " document(s), " << format_bytes(p.bytes) << ", "
             << format_count(p.tokens) << " tokens (" << format_fixed(double(p.bytes) / double(p.tokens), 2)
             << " bytes a token)\n"
-            << "windows        " << windows.window << " tokens, stride " << windows.stride
-            << ": each token predicted once, from at least " << windows.window - windows.stride + 1
-            << " before it where there are as many\n"
+            << "windows        " << description_of(windows) << '\n'
             << "loss           " << format_fixed(p.loss(), 4) << " nats a token\n"
             << "perplexity     " << format_fixed(p.perplexity(), 3) << '\n'
             << "bits per byte  " << format_fixed(p.bits_per_byte(), 4) << '\n'
@@ -160,6 +178,8 @@ void print_as_text(const Perplexity& p, const Subject& subject) {
 }
 
 int run_perplexity(const Arguments& arguments) {
+  require(arguments.protocol == "sliding" || !(arguments.held_out || arguments.separate || arguments.stride > 0),
+          "--protocol llama.cpp measures texts in whole windows; it goes without --held-out, --separate and --stride");
   require(arguments.held_out == arguments.texts.empty(), "name texts, or --held-out for the run's own: one of both");
   require(arguments.read.invalid_utf8 != data::OnInvalidUtf8::skip,
           "--invalid-utf8 skip: a text is scored as it is read; use error or replace");
@@ -180,6 +200,9 @@ void declare_perplexity(CLI::App& app, Arguments& arguments) {
   app.add_option("--window", arguments.window, "tokens that the model reads at a time (default: all it can)");
   app.add_option("--stride", arguments.stride, "tokens from one window to the next (default: half a window)");
   app.add_option("--batch", arguments.batch, "windows in a pass (default: 4096 tokens' worth)");
+  app.add_option("--protocol", arguments.protocol, "how windows lie: sliding, or as in llama-perplexity")
+      ->check(CLI::IsMember({"sliding", "llama.cpp"}))
+      ->capture_default_str();
   app.add_flag("--separate", arguments.separate, "score each document by itself");
   app.add_option("--start-token", arguments.start_token, "predict the first token after this one, or 'none'");
   app.add_option("--device", arguments.device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")

@@ -4,6 +4,15 @@
 #include <numeric>
 
 namespace lathe::eval {
+namespace {
+
+void number_positions(WindowBatch& batch) {
+  batch.positions.resize(batch.tokens.size());
+  for (size_t i = 1; i < batch.offsets.size(); ++i)
+    std::iota(batch.positions.begin() + batch.offsets[i - 1], batch.positions.begin() + batch.offsets[i], 0);
+}
+
+}  // namespace
 
 /// Reads on until sequence_ has `tokens` tokens or the sequence ends.
 void Windows::read_until(int64_t tokens) {
@@ -54,9 +63,43 @@ bool Windows::find_window() {
   }
 }
 
+/// With options_.halves. Only whole windows count.
+bool Windows::next_halves(WindowBatch& batch) {
+  const int64_t window = options_.window, half = window / 2;
+  if (whole_ && begin_ == 0) {
+    whole_ = false;
+    if (options_.start) sequence_.push_back(*options_.start);
+  }
+  while (int64_t(batch.tokens.size()) + window - 1 <= options_.batch_tokens()) {
+    read_until(begin_ + window);
+    if (int64_t(sequence_.size()) < begin_ + window) {
+      unpredicted_.insert(unpredicted_.end(), sequence_.begin() + begin_, sequence_.end());
+      begin_ = int64_t(sequence_.size());
+      break;
+    }
+    const auto first = int64_t(batch.tokens.size());
+    auto tokens = sequence_.begin() + begin_;
+    unpredicted_.insert(unpredicted_.end(), tokens, tokens + half + 1);
+    batch.tokens.insert(batch.tokens.end(), tokens, tokens + window - 1);
+    if (options_.start) batch.tokens[size_t(first)] = *options_.start;
+    batch.offsets.push_back(int32_t(batch.tokens.size()));
+    for (int64_t target = half + 1; target < window; ++target) {
+      batch.rows.push_back(int32_t(first + target - 1));
+      batch.targets.push_back(tokens[target]);
+    }
+    begin_ += window;
+  }
+  return !batch.rows.empty();
+}
+
 bool Windows::next(WindowBatch& batch) {
   batch = {};
   batch.offsets.push_back(0);
+  if (options_.halves) {
+    bool found = next_halves(batch);
+    number_positions(batch);
+    return found;
+  }
   while (find_window()) {
     int64_t end = end_of_window(), length = end - begin_, first = int64_t(batch.tokens.size());
     if (first + length > options_.batch_tokens()) break;
@@ -70,9 +113,7 @@ bool Windows::next(WindowBatch& batch) {
     scored_ = end;
     begin_ += options_.stride;
   }
-  batch.positions.resize(batch.tokens.size());
-  for (size_t i = 1; i < batch.offsets.size(); ++i)
-    std::iota(batch.positions.begin() + batch.offsets[i - 1], batch.positions.begin() + batch.offsets[i], 0);
+  number_positions(batch);
   return !batch.rows.empty();
 }
 

@@ -14,7 +14,9 @@ struct WindowOptions {
   int64_t stride = 0;  ///< from one window to the next: every token but the first `window` of a sequence is predicted
                        ///< from at least window - stride + 1 tokens before it
   int64_t batch = 1;   ///< windows in a forward pass
-  bool separate = false;         ///< each document by itself; otherwise they are one sequence, as a model is trained
+  bool separate = false;  ///< each document by itself; otherwise they are one sequence, as a model is trained
+  bool halves = false;    ///< as llama.cpp measures: whole windows side by side, the first token of each replaced
+                          ///< by `start`, and of each only the second half is predicted
   std::optional<int32_t> start;  ///< stands before the first token of a sequence; without one, that is not predicted
 
   int64_t batch_tokens() const { return batch * window; }
@@ -39,13 +41,15 @@ class Windows {
 
   int64_t bytes() const { return bytes_; }          ///< of the text so far
   int64_t documents() const { return documents_; }  ///< that ended so far
-  /// First tokens that nothing stood before; they are not among the targets, but their text is among bytes().
+  /// Tokens that are not among the targets, but whose text is among bytes(): first ones that nothing stood before, and
+  /// with `halves` all that were only read.
   const std::vector<int32_t>& unpredicted() const { return unpredicted_; }
 
  private:
   bool find_window();
   bool begin_sequence();
   void read_until(int64_t tokens);
+  bool next_halves(WindowBatch& batch);
   int64_t end_of_window() const;
 
   TokenSource& source_;
