@@ -1,0 +1,152 @@
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "lathe/base/durable_file.h"
+#include "lathe/base/error.h"
+#include "lathe/base/mapped_file.h"
+#include "lathe/base/numbers.h"
+#include "lathe/cli/command.h"
+#include "lathe/cli/model_argument.h"
+#include "lathe/files/gguf_model.h"
+#include "lathe/files/model_card.h"
+#include "lathe/files/model_config.h"
+#include "lathe/tokenize/gguf_metadata.h"
+
+namespace lathe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kLargestFile = int64_t{5} << 30;
+
+constexpr const char* kHelp = R"(
+OUT is written as a GGUF file when its name ends in .gguf, else as a directory in Hugging Face's form with
+model.safetensors. It appears whole or not at all. Without --type, numbers keep the type that most of the model's
+matrices have; where that is one that OUT cannot have, f32. As in llama.cpp, vectors, norms and positions of a GGUF file
+stay f32, and the head of one in q4_0 or q4_1 has 8 bits.
+
+Examples:
+  lathe convert models/SmolLM2 smollm2-q8_0.gguf --type q8_0
+  lathe convert SmolLM2-135M-Instruct.Q4_1.gguf models/SmolLM2 --type bf16
+  lathe convert runs/demo demo.gguf --type f16)";
+
+struct Arguments {
+  std::string model, out, type;
+  std::optional<int64_t> step;
+};
+
+GgmlType gguf_type(const Arguments& arguments, const TensorFiles& files) {
+  std::string name = arguments.type.empty() ? main_type(files) : arguments.type;
+  std::optional<GgmlType> type = ggml_type_named(name);
+  bool written = type == GgmlType::f32 || type == GgmlType::f16 || type == GgmlType::bf16 || type == GgmlType::q8_0 ||
+                 type == GgmlType::q4_0 || type == GgmlType::q4_1;
+  return written ? *type : GgmlType::f32;
+}
+
+DType directory_type(const Arguments& arguments, const TensorFiles& files) {
+  std::string name = arguments.type.empty() ? main_type(files) : arguments.type;
+  if (name == "bf16" || name == "BF16") return DType::bf16;
+  if (name == "f16" || name == "F16") return DType::f16;
+  require(arguments.type.empty() || name == "f32", "--type ", name,
+          ": a directory holds f32, f16 and bf16; name a file that ends in .gguf for others");
+  return DType::f32;
+}
+
+/// What a directory says besides its tensors and shapes, as a GGUF file says it.
+void describe_directory(const std::string& from, const ModelConfig& config, GgufMetadata& metadata) {
+  ModelCard card = read_model_card(from);
+  if (!card.name.empty()) metadata.set_string("general.name", card.name);
+  if (!card.license.empty()) metadata.set_string("general.license", card.license);
+  add_gguf_tokenizer(Tokenizer::load(from), config.vocab_size, metadata);
+  if (std::string chat = read_chat_template(from); !chat.empty()) metadata.set_string("tokenizer.chat_template", chat);
+}
+
+/// All that another file says and `metadata` does not.
+void keep_fields(const GgufFields& fields, GgufMetadata& metadata) {
+  for (const GgufFields::Field& field : fields.all()) {
+    bool of_type = field.key == "general.alignment" || field.key == "general.quantization_version";
+    if (std::string key(field.key); !of_type && !metadata.has(key)) metadata.set(key, field.value);
+  }
+}
+
+void write_gguf_model(const std::string& from, const Arguments& arguments) {
+  TensorFiles files(from);
+  ModelConfig config = read_model_config(from);
+  GgmlType type = gguf_type(arguments, files);
+  GgufMetadata metadata = gguf_metadata(config, type);
+  if (is_gguf(from))
+    keep_fields(GgufFile(from).fields(), metadata);
+  else
+    describe_directory(from, config, metadata);
+  write_gguf(arguments.out, metadata, gguf_sources(files, config, type));
+}
+
+/// Files that a directory has beside its tensors and config.json.
+void copy_others(const std::string& from, const std::string& to) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
+    std::string name = entry.path().filename().string();
+    bool tensors = name.ends_with(".safetensors") || name.ends_with(".bin") || name.ends_with(".index.json");
+    bool ours = name == "config.json" || name == "manifest.json" || name == "job.toml" || name == "training_state.json";
+    if (entry.is_regular_file() && !tensors && !ours)
+      replace_file((fs::path(to) / name).string(), MappedFile(entry.path().string()).bytes());
+  }
+}
+
+/// What a GGUF file says besides its tensors and shapes, as files of a directory.
+void write_others(const std::string& from, const ModelConfig& config, const std::string& to) {
+  Tokenizer::load(from).save(to);
+  replace_file(to + "/generation_config.json", generation_config_json(config));
+  replace_file(to + "/README.md", model_card_text(read_model_card(from)));
+  if (std::string chat = read_chat_template(from); !chat.empty()) replace_file(to + "/chat_template.jinja", chat);
+}
+
+void write_directory(const std::string& from, const Arguments& arguments) {
+  TensorFiles files(from);
+  ModelConfig config = read_model_config(from);
+  DType type = directory_type(arguments, files);
+  std::string temporary = temporary_name(arguments.out);
+  fs::create_directories(temporary);
+  try {
+    if (is_gguf(from))
+      write_others(from, config, temporary);
+    else
+      copy_others(from, temporary);
+    replace_file(temporary + "/config.json", model_config_json(config, type));
+    save_tensors(temporary, safetensors_sources(files, config, type), kLargestFile);
+    publish_directory(temporary, arguments.out);
+  } catch (...) {
+    fs::remove_all(temporary);
+    throw;
+  }
+}
+
+int convert(const Arguments& arguments) {
+  std::string from = model_directory(arguments.model, arguments.step);
+  bool gguf = arguments.out.ends_with(".gguf");
+  require(gguf || !fs::exists(arguments.out) || (fs::is_directory(arguments.out) && fs::is_empty(arguments.out)),
+          arguments.out, " exists; name another, or remove it");
+  if (gguf)
+    write_gguf_model(from, arguments);
+  else
+    write_directory(from, arguments);
+  std::cout << "written to " << arguments.out << '\n';
+  return 0;
+}
+
+std::function<int()> declare(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  app.add_option("model", arguments->model, "a run, a model's directory or a GGUF file")->required();
+  app.add_option("out", arguments->out, "the file or directory to write")->required();
+  app.add_option("--type", arguments->type, "of the numbers: f32, f16, bf16, and in a GGUF file q8_0, q4_0, q4_1")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"}));
+  app.add_option("--step", arguments->step, "checkpoint of the run; the newest by default")->type_name("N");
+  app.footer(kHelp);
+  return [=] { return convert(*arguments); };
+}
+
+const bool provided = provide_command({"convert", "Write a model in another format", declare});
+
+}  // namespace
+}  // namespace lathe::cli

@@ -1,0 +1,152 @@
+#include "lathe/tokenize/gguf_metadata.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lathe/base/error.h"
+#include "lathe/base/json.h"
+
+namespace lathe {
+namespace {
+
+using nlohmann::json;
+
+enum Type : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+
+std::string key(const char* name) { return std::string("tokenizer.ggml.") + name; }
+
+std::string type_of(const json& part) { return part.is_object() ? part.value("type", std::string()) : ""; }
+
+/// The steps of a part that may be a Sequence of them.
+std::vector<json> steps_of(const json& part, const char* field) {
+  if (type_of(part) == "Sequence" && part.contains(field)) return part.at(field).get<std::vector<json>>();
+  return part.is_object() ? std::vector<json>{part} : std::vector<json>{};
+}
+
+bool has_step(const json& part, const char* field, const char* type) {
+  for (const json& step : steps_of(part, field))
+    if (type_of(step) == type) return true;
+  return false;
+}
+
+/// How the words of GPT-4 and its kin are cut, with numbers of up to so many digits.
+std::string words(const char* digits) {
+  return std::string(R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})") + digits +
+         R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+}
+
+/// llama.cpp's name for a way to split text; it has no other description in a file.
+std::string name_of_split(const json& pre_tokenizer, bool whole_words_first) {
+  std::vector<json> steps = steps_of(pre_tokenizer, "pretokenizers");
+  bool digits = !steps.empty() && type_of(steps[0]) == "Digits" && steps[0].value("individual_digits", false);
+  if (digits) steps.erase(steps.begin());
+  bool by_words = steps.size() == 1 && type_of(steps[0]) == "ByteLevel" && steps[0].value("use_regex", true) &&
+                  !steps[0].value("add_prefix_space", true);
+  if (by_words) return digits ? "smollm" : "gpt-2";
+  bool split = !digits && steps.size() == 2 && type_of(steps[0]) == "Split" && type_of(steps[1]) == "ByteLevel" &&
+               !steps[1].value("use_regex", true) && steps[0].value("behavior", std::string()) == "Isolated" &&
+               !steps[0].value("invert", false) && steps[0].contains("pattern");
+  std::string expression = split ? steps[0]["pattern"].value("Regex", std::string()) : "";
+  if (expression == words("{1,3}")) return whole_words_first ? "llama-bpe" : "dbrx";
+  if (expression == words("")) return "qwen2";
+  throw Error("this tokenizer's way to split text has no name in GGUF files, so it cannot be written there");
+}
+
+/// The token of each id, and what it is.
+struct Pieces {
+  std::vector<std::string> tokens;
+  std::vector<int32_t> types;
+};
+
+Pieces pieces_of(const Tokenizer& tokenizer, int64_t count, bool bytes) {
+  require(tokenizer.vocabulary_size() <= count, "the tokenizer has ", tokenizer.vocabulary_size(),
+          " tokens but the model knows ", count, "; they do not belong together");
+  Pieces pieces{{}, std::vector<int32_t>(size_t(count), kNormal)};
+  for (int64_t id = 0; id < count; ++id) {
+    bool known = id < tokenizer.vocabulary_size() && !tokenizer.token(TokenId(id)).empty();
+    const std::string spelt = known ? tokenizer.token(TokenId(id)) : text("[PAD", id, "]");
+    bool byte = bytes && spelt.size() == 6 && spelt.starts_with("<0x") && spelt.ends_with(">");
+    if (!known || byte) pieces.types[size_t(id)] = byte ? kByte : kUnused;
+    pieces.tokens.push_back(spelt);
+  }
+  for (const AddedToken& added : tokenizer.added_tokens())
+    pieces.types[added.id] = added.special ? kControl : kUserDefined;
+  return pieces;
+}
+
+std::vector<std::pair<std::string, std::string>> merges_of(const json& model) {
+  std::vector<std::pair<std::string, std::string>> merges;
+  for (const json& merge : model.at("merges")) {
+    if (merge.is_array()) {
+      merges.emplace_back(merge.at(0).get<std::string>(), merge.at(1).get<std::string>());
+      continue;
+    }
+    std::string both = merge.get<std::string>();
+    size_t space = both.find(' ', 1);
+    require(space != std::string::npos, "a merge \"", both, "\" of the tokenizer is no pair");
+    merges.emplace_back(both.substr(0, space), both.substr(space + 1));
+  }
+  return merges;
+}
+
+void add_byte_level(const json& file, GgufMetadata& metadata) {
+  metadata.set_string(key("model"), "gpt2");
+  metadata.set_string(key("pre"), name_of_split(file.at("pre_tokenizer"), file["model"].value("ignore_merges", false)));
+  std::vector<std::string> merges;
+  for (const auto& [left, right] : merges_of(file.at("model"))) merges.push_back(left + ' ' + right);
+  metadata.set_strings(key("merges"), merges);
+}
+
+/// SentencePiece merges the pair whose token has the largest score: minus its place among the merges.
+std::vector<float> scores_of(const json& model, const Tokenizer& tokenizer, size_t count) {
+  std::vector<float> scores(count, 0);
+  float next = 0;
+  for (const auto& [left, right] : merges_of(model))
+    if (std::optional<TokenId> id = tokenizer.id(left + right); id && scores[*id] == 0) scores[*id] = --next;
+  return scores;
+}
+
+void add_sentencepiece(const json& file, const Tokenizer& tokenizer, Pieces& pieces, GgufMetadata& metadata) {
+  metadata.set_string(key("model"), "llama");
+  metadata.set_string(key("pre"), "default");
+  metadata.set_f32s(key("scores"), scores_of(file.at("model"), tokenizer, pieces.tokens.size()));
+  bool prefix = has_step(file.value("normalizer", json()), "normalizers", "Prepend");
+  for (const json& step : steps_of(file.value("pre_tokenizer", json()), "pretokenizers"))
+    prefix = prefix || (type_of(step) == "Metaspace" && step.value("prepend_scheme", std::string("always")) != "never");
+  metadata.set_bool(key("add_space_prefix"), prefix);
+  if (tokenizer.unknown_token()) pieces.types[*tokenizer.unknown_token()] = kUnknown;
+}
+
+/// Whether texts begin, and end, with a token of their own.
+void add_ends(const Tokenizer& tokenizer, GgufMetadata& metadata) {
+  std::vector<TokenId> plain = tokenizer.encode("a"), whole = tokenizer.encode_with_template("a");
+  bool begins = !whole.empty() && tokenizer.begin_token() && whole.front() == *tokenizer.begin_token() &&
+                (plain.empty() || plain.front() != whole.front());
+  bool ends = !whole.empty() && tokenizer.end_token() && whole.back() == *tokenizer.end_token() &&
+              (plain.empty() || plain.back() != whole.back());
+  metadata.set_bool(key("add_bos_token"), begins);
+  metadata.set_bool(key("add_eos_token"), ends);
+}
+
+}  // namespace
+
+void add_gguf_tokenizer(const Tokenizer& tokenizer, int64_t tokens, GgufMetadata& metadata) {
+  json file = parse_json(tokenizer.json(), "the tokenizer", {.bytes = 256 << 20, .values = 32 << 20});
+  bool merges = file.contains("model") && file["model"].is_object() && file["model"].contains("merges");
+  bool byte_level = merges && has_step(file.value("pre_tokenizer", json()), "pretokenizers", "ByteLevel");
+  bool fallback = merges && file["model"].value("byte_fallback", false);
+  require(byte_level || fallback, "a tokenizer of kind ", tokenizer.kind(),
+          " cannot be written to a GGUF file here; byte-level BPE and BPE with byte fallback can");
+  Pieces pieces = pieces_of(tokenizer, tokens, fallback);
+  if (byte_level)
+    add_byte_level(file, metadata);
+  else
+    add_sentencepiece(file, tokenizer, pieces, metadata);
+  metadata.set_strings(key("tokens"), pieces.tokens);
+  metadata.set_i32s(key("token_type"), pieces.types);
+  if (tokenizer.begin_token()) metadata.set_u32(key("bos_token_id"), *tokenizer.begin_token());
+  if (tokenizer.end_token()) metadata.set_u32(key("eos_token_id"), *tokenizer.end_token());
+  if (tokenizer.unknown_token()) metadata.set_u32(key("unknown_token_id"), *tokenizer.unknown_token());
+  add_ends(tokenizer, metadata);
+}
+
+}  // namespace lathe
