@@ -114,5 +114,28 @@ TEST(Windows, GiveNothingForATextWithoutTokens) {
   EXPECT_TRUE(score(source, {.window = 8, .stride = 4, .start = 0}).targets.empty());
 }
 
+TEST(Windows, MayLieSideBySideWithTheirSecondHalfPredicted) {  // as llama-perplexity has them
+  for (int64_t batch : {1, 2}) {
+    CountingSource source({13, 7}, 3);
+    Scored scored = score(source, {.window = 8, .stride = 8, .batch = batch, .halves = true});
+    EXPECT_EQ(scored.targets, (std::vector<int32_t>{6, 7, 8, 14, 15, 16}));
+    EXPECT_EQ(scored.contexts, (std::vector<int64_t>{5, 6, 7, 5, 6, 7}));
+    EXPECT_EQ(scored.unpredicted.size(), 14u);
+    EXPECT_EQ(scored.bytes, 20);
+  }
+}
+
+TEST(Windows, BeginEachWithTheStartTokenWhereTheyLieSideBySide) {
+  CountingSource source({16}, 5);
+  Windows windows(source, {.window = 8, .stride = 8, .batch = 1, .halves = true, .start = 0});
+  WindowBatch batch;
+  ASSERT_TRUE(windows.next(batch));
+  EXPECT_EQ(batch.tokens, (std::vector<int32_t>{0, 1, 2, 3, 4, 5, 6}));
+  ASSERT_TRUE(windows.next(batch));
+  EXPECT_EQ(batch.tokens, (std::vector<int32_t>{0, 9, 10, 11, 12, 13, 14}));
+  EXPECT_EQ(batch.targets, (std::vector<int32_t>{13, 14, 15}));
+  EXPECT_FALSE(windows.next(batch));
+}
+
 }  // namespace
 }  // namespace lathe::eval
