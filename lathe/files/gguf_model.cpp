@@ -79,8 +79,11 @@ struct Rewriter {
     std::vector<float> block(size_t(kRowsAtOnce * whole.columns));
     for (int64_t first = 0; first < whole.rows; first += kRowsAtOnce) {
       int64_t count = std::min(kRowsAtOnce, whole.rows - first);
-      for (int64_t i = 0; i < count; ++i)
-        read_rows(*from, whole, rows[size_t(first + i)], 1, block.data() + i * whole.columns);
+      if (!name.file_row)
+        read_rows(*from, whole, first, count, block.data());
+      else
+        for (int64_t i = 0; i < count; ++i)
+          read_rows(*from, whole, rows[size_t(first + i)], 1, block.data() + i * whole.columns);
       subtract(block);
       write_numbers(std::span(block).first(size_t(count * whole.columns)), type, write);
     }
