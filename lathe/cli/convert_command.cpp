@@ -83,14 +83,22 @@ void write_gguf_model(const std::string& from, const Arguments& arguments) {
   write_gguf(arguments.out, metadata, gguf_sources(files, config, type));
 }
 
-/// Files that a directory has beside its tensors and config.json.
+/// Whether a file says something that the tensors and config.json of a converted model say anew, or that only a run
+/// has.
+bool belongs_to_its_form(const std::string& name) {
+  return name.ends_with(".safetensors") || name.ends_with(".bin") || name.ends_with(".index.json") ||
+         name == "config.json" || name == "manifest.json" || name == "job.toml" || name == "training_state.json";
+}
+
+/// Files that a directory has beside its tensors and config.json, with folders of other modules (1_Pooling).
 void copy_others(const std::string& from, const std::string& to) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
-    std::string name = entry.path().filename().string();
-    bool tensors = name.ends_with(".safetensors") || name.ends_with(".bin") || name.ends_with(".index.json");
-    bool ours = name == "config.json" || name == "manifest.json" || name == "job.toml" || name == "training_state.json";
-    if (entry.is_regular_file() && !tensors && !ours)
-      replace_file((fs::path(to) / name).string(), MappedFile(entry.path().string()).bytes());
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(from)) {
+    const fs::path place = fs::relative(entry.path(), from), target = fs::path(to) / place;
+    bool inside = place.has_parent_path();
+    bool left_out = inside ? *place.begin() == "optimizer" : belongs_to_its_form(place.string());
+    if (left_out || !entry.is_regular_file()) continue;
+    fs::create_directories(target.parent_path());
+    replace_file(target.string(), MappedFile(entry.path().string()).bytes());
   }
 }
 
