@@ -25,7 +25,8 @@ void append(std::string& to, T value) {
 /// A ZIP archive of stored files.
 std::string archive_of(const std::vector<std::pair<std::string, std::string>>& files, uint16_t method = 0) {
   std::string all, directory;
-  for (const auto& [name, content] : files) {
+  for (const auto& file : files) {
+    const std::string &name = file.first, &content = file.second;
     auto local = uint32_t(all.size());
     auto fields = [&](std::string& to) {
       append(to, uint16_t{0}), append(to, method), append(to, uint32_t{0}), append(to, uint32_t{0});
