@@ -159,12 +159,21 @@ void TensorFiles::add_gguf() {
             config.model_type);
 }
 
+/// What the first BERT files call weight and bias of a LayerNorm; empty for other names.
+static std::string older_name(const std::string& name) {
+  for (auto [ending, older] : {std::pair(".LayerNorm.weight", "gamma"), std::pair(".LayerNorm.bias", "beta")})
+    if (name.ends_with(ending)) return name.substr(0, name.rfind('.') + 1) + older;
+  return "";
+}
+
 const FileTensor* TensorFiles::find(const std::string& name, const std::string& optional_prefix) const {
   auto found = tensors_.find(name);
   if (found == tensors_.end() && !optional_prefix.empty())
     found =
         tensors_.find(name.starts_with(optional_prefix) ? name.substr(optional_prefix.size()) : optional_prefix + name);
-  return found == tensors_.end() ? nullptr : &found->second;
+  if (found != tensors_.end()) return &found->second;
+  std::string older = older_name(name);
+  return older.empty() ? nullptr : find(older, optional_prefix);
 }
 
 void TensorFiles::require_all_used(const Inventory& inventory) const {

@@ -146,6 +146,17 @@ TEST_P(SavedTensors, AreFoundUnderNamesWithoutThePrefix) {
   EXPECT_EQ(kept_of(*loaded), kept_of(*saved));
 }
 
+TEST_P(SavedTensors, OfNormsAreFoundUnderTheNamesOfOldBertFiles) {
+  auto zeros = [](const std::function<void(Bytes)>& write) { write(std::vector<std::byte>(8)); };
+  const TensorSource tensors[] = {{"bert.embeddings.LayerNorm.gamma", DType::f32, {2}, zeros},
+                                  {"bert.embeddings.LayerNorm.beta", DType::f32, {2}, zeros}};
+  save_tensors(folder_.string(), tensors, kAnySize);
+  TensorFiles files(folder_.string());
+  EXPECT_NE(files.find("bert.embeddings.LayerNorm.weight", "bert."), nullptr);
+  EXPECT_NE(files.find("embeddings.LayerNorm.bias", "bert."), nullptr);
+  EXPECT_EQ(files.find("bert.embeddings.LayerNorm.scale", "bert."), nullptr);
+}
+
 TEST_P(SavedTensors, MayBeginAtAnyByte) {
   Runtime runtime({}, 1 << 22);
   auto saved = model_of_seed(1), loaded = model_of_seed(2);
