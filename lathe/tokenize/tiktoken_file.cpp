@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <unordered_map>
 
 #include "lathe/base/base64.h"
 #include "lathe/base/error.h"
@@ -83,14 +84,19 @@ std::vector<Rank> read_ranks(std::string_view lines, const std::string& name) {
 }
 
 /// Each way to put a token together from two others, in order of rank; of one token those of lower ranks first.
-std::vector<TokenMerge> merges_of(const std::vector<Rank>& ranks, const Vocabulary& vocabulary) {
+std::vector<TokenMerge> merges_of(const std::vector<Rank>& ranks) {
+  std::unordered_map<std::string_view, TokenId> by_bytes;
+  for (const Rank& rank : ranks) by_bytes.emplace(rank.bytes, rank.rank);
   std::vector<TokenMerge> merges;
   for (const Rank& rank : ranks) {
     const size_t first = merges.size();
-    for (size_t cut = 1; cut < rank.bytes.size(); ++cut) {
-      const auto left = vocabulary.id(spell_bytes(std::string_view(rank.bytes).substr(0, cut)));
-      const auto right = left ? vocabulary.id(spell_bytes(std::string_view(rank.bytes).substr(cut))) : std::nullopt;
-      if (right && *left < rank.rank && *right < rank.rank) merges.push_back({*left, *right, rank.rank});
+    const std::string_view bytes = rank.bytes;
+    for (size_t cut = 1; cut < bytes.size(); ++cut) {
+      const auto left = by_bytes.find(bytes.substr(0, cut));
+      if (left == by_bytes.end() || left->second >= rank.rank) continue;
+      const auto right = by_bytes.find(bytes.substr(cut));
+      if (right == by_bytes.end() || right->second >= rank.rank) continue;
+      merges.push_back({left->second, right->second, rank.rank});
     }
     std::sort(merges.begin() + static_cast<ptrdiff_t>(first), merges.end(),
               [](const TokenMerge& a, const TokenMerge& b) {
@@ -119,7 +125,7 @@ std::unique_ptr<Tokenizer::Parts> read_tiktoken_ranks(std::string_view lines, co
   for (const auto& [content, id] : encoding.special) {
     options.added.push_back({.content = content, .id = id, .special = true});
   }
-  tables.merges = merges_of(ranks, tables.vocabulary);
+  tables.merges = merges_of(ranks);
   std::string skeleton = byte_level_skeleton(options, tables.vocabulary);
   return read_skeleton(std::move(skeleton), std::move(tables), name);
 }

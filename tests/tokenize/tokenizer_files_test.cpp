@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lathe/base/base64.h"
 #include "lathe/base/text_input.h"
 #include "lathe/tokenize/tokenizer.h"
 #include "tests/support/checkout.h"
@@ -102,17 +101,6 @@ TEST(GgufVocabulary, IsRefusedByNameWhenItIsWrong) {
   EXPECT_THAT(wrong("gguf_bert", "[CLS]", "[CLX]"), HasSubstr("has no [CLS]"));
   EXPECT_THAT(wrong("gguf_llama", "tokenizer.ggml.tokens", "tokenizer.ggml.tokans"),
               HasSubstr("tokenizer.ggml.tokens"));
-}
-
-TEST(Base64, GivesBytesBack) {
-  for (uint64_t seed_of_bytes = 0; seed_of_bytes < 40; ++seed_of_bytes) {
-    const std::string bytes = test::random_bytes(seed_of_bytes, seed_of_bytes);
-    EXPECT_EQ(base64_decoded(base64_encoded(bytes)), bytes);
-  }
-  EXPECT_EQ(base64_encoded("ab"), "YWI=");
-  EXPECT_EQ(base64_decoded("YWI"), "ab");
-  EXPECT_EQ(base64_decoded("Y"), std::nullopt);
-  EXPECT_EQ(base64_decoded("YW I"), std::nullopt);
 }
 
 }  // namespace
