@@ -38,7 +38,10 @@ class WithPrefix final : public Normalizer {
   WithPrefix(std::string prefix, bool only_missing) : prefix_(std::move(prefix)), only_missing_(only_missing) {}
   void apply(const TrackedText& text, Edges edges, TrackedText& out) const override {
     const bool there = only_missing_ && text.text().compare(0, prefix_.size(), prefix_) == 0;
-    if (edges.front && !text.text().empty() && !there) out.replace(text, 0, 0, prefix_);
+    if (edges.front && !text.text().empty() && !there) {  // it stands for the first character, as in the peer
+      const char* first = text.text().data();
+      out.replace(text, 0, character_at(first, first + text.text().size()).bytes, prefix_);
+    }
     out.keep(text, 0, text.text().size());
   }
   bool keeps_letters() const override { return true; }

@@ -124,6 +124,7 @@ std::unique_ptr<Tokenizer::Parts> read_tiktoken_ranks(std::string_view lines, co
   ByteLevelOptions options{.pre_tokenizer = encoding.pre_tokenizer, .whole_words_first = true};
   for (const auto& [content, id] : encoding.special) {
     options.added.push_back({.content = content, .id = id, .special = true});
+    tables.vocabulary.add(content, id);  // tokenizers gives ids of its own to those that the model lacks
   }
   tables.merges = merges_of(ranks);
   std::string skeleton = byte_level_skeleton(options, tables.vocabulary);

@@ -37,14 +37,14 @@ write(sys.argv[4], [x.encode() for x in t.decode_batch(ids, skip_special_tokens=
 constexpr const char* kWords = R"(
 import json
 from tokenizers import Tokenizer
-steps = {'normalizer': json.loads(sys.argv[1]), 'pre_tokenizer': json.loads(sys.argv[2])}
+steps = json.load(open(sys.argv[1]))
 t = Tokenizer.from_str(json.dumps({'version': '1.0', 'truncation': None, 'padding': None, 'added_tokens': [],
     'post_processor': None, 'decoder': None, 'model': {'type': 'WordLevel', 'vocab': {'u': 0}, 'unk_token': 'u'}, **steps}))
 def words(text):
     if t.normalizer: text = t.normalizer.normalize_str(text)
     if not t.pre_tokenizer: return [text] if text else []
     return [w for w, _ in t.pre_tokenizer.pre_tokenize_str(text)]
-write(sys.argv[4], [''.join(w + '\x1f' for w in words(x.decode())).encode() for x in read(sys.argv[3])])
+write(sys.argv[3], [''.join(w + '\x1f' for w in words(x.decode())).encode() for x in read(sys.argv[2])])
 )";
 
 constexpr const char* kAnnotate = R"(
@@ -135,7 +135,9 @@ std::vector<std::string> peer_words(const std::string& normalizer, const std::st
                                     const std::vector<std::string>& texts) {
   const PeerFiles files;
   const std::string in = files.write("texts", packed(texts));
-  run_peer(std::string(kExchange) + kWords, {normalizer, pre_tokenizer, in, files.path("words")});
+  const std::string steps =
+      files.write("steps", "{\"normalizer\":" + normalizer + ",\"pre_tokenizer\":" + pre_tokenizer + "}");
+  run_peer(std::string(kExchange) + kWords, {steps, in, files.path("words")});
   return unpacked(files.path("words"));
 }
 
