@@ -106,7 +106,7 @@ void check_fits(const FileTensor& tensor, const Slice& slice) {
   as_there.transposed = slice.transposed && !tensor.out_in;
   require(tensor.shape == file_shape(as_there), tensor.file, ": tensor \"", tensor.name, "\" is ",
           shape_text(tensor.shape), "; the model needs ", shape_text(file_shape(as_there)));
-  if (const BlockFormat* format = find_block_format(tensor.type)) {
+  if (const BlockFormat* format = find_block_format(tensor.type); format && !tensor.elements()) {
     require(!slice.vector && !as_there.transposed && slice.whole_columns % format->elements == 0, tensor.file,
             ": tensor \"", tensor.name, "\" has type ", tensor.type, "; blocks must divide the rows of a matrix");
     return;
@@ -118,7 +118,8 @@ void check_fits(const FileTensor& tensor, const Slice& slice) {
 }
 
 void read_slice(const FileTensor& tensor, const Slice& slice, DType dtype, std::byte* to) {
-  if (const BlockFormat* format = find_block_format(tensor.type)) return read_blocks(tensor, *format, slice, dtype, to);
+  const BlockFormat* format = find_block_format(tensor.type);
+  if (format && (dtype == DType::u8 || !tensor.elements())) return read_blocks(tensor, *format, slice, dtype, to);
   const ElementType& type = *tensor.elements();
   Places places{tensor, slice};
   visit_floating(dtype, [&]<class To>(Element<To>) {

@@ -13,7 +13,7 @@ std::unique_ptr<Model> load_model(const TensorFiles& files, const ModelConfig& c
   if (Runtime::current().device.backend == Backend::cpu)
     use_blocks(*model, [&](const std::string& name) -> const BlockFormat* {
       const FileTensor* tensor = files.find(name, prefix);
-      return tensor ? find_block_format(tensor->type) : nullptr;
+      return tensor && tensor->out_in ? find_block_format(tensor->type) : nullptr;
     });
   prepare_for_use(*model, compute, [&](const Inventory& some) { load_tensors(some, files, prefix); });
   return model;

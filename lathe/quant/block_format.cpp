@@ -13,6 +13,7 @@ std::map<std::string_view, BlockFormat>& formats() {
 }
 
 void dequantize_block(const BlockFormat& format, const std::byte* block, float* to) {
+  if (format.numbers) return format.numbers(block, to);
   BlockParts parts;
   format.split(block, parts);
   for (int64_t i = 0; i < format.elements; ++i) {

@@ -27,6 +27,7 @@ struct BlockFormat {
   int offset = 0;                      ///< a code stands for code - offset,
   std::span<const int8_t> table = {};  ///< or for table[code], where there is one
   void (*split)(const std::byte* block, BlockParts& parts) = nullptr;
+  void (*numbers)(const std::byte* block, float* to) = nullptr;         ///< instead, where there are no codes
   void (*quantize)(const float* elements, std::byte* block) = nullptr;  ///< null: it can only be read
 
   int value(uint8_t code) const { return table.empty() ? code - offset : table[code]; }

@@ -18,11 +18,8 @@ int64_t panel_bytes(const BlockFormat& format, const BlockPanels& panels, int64_
 /// One panel of `rows` rows, the others zero.
 void pack_panel(const BlockFormat& format, const BlockPanels& panels, const std::byte* from, int64_t rows,
                 int64_t row_bytes, std::byte* to) {
-  BlockParts parts[kPanelRows] = {};
-  for (int64_t at = 0; at < row_bytes; at += format.bytes, to += panels.chunk_bytes) {
-    for (int64_t r = 0; r < rows; ++r) format.split(from + r * row_bytes + at, parts[r]);
-    panels.pack(parts, to);
-  }
+  for (int64_t at = 0; at < row_bytes; at += format.bytes, to += panels.chunk_bytes)
+    panels.pack(format, from + at, row_bytes, rows, to);
 }
 
 void pack(const BlockFormat& format, const Tensor& rows, Tensor& copy, Tensor& packed) {
@@ -34,6 +31,17 @@ void pack(const BlockFormat& format, const Tensor& rows, Tensor& copy, Tensor& p
   for (int64_t first = 0; first < count; first += kPanelRows)
     pack_panel(format, panels, copy.data<std::byte>() + first * row_bytes, std::min(kPanelRows, count - first),
                row_bytes, packed.data<std::byte>() + first / kPanelRows * bytes);
+}
+
+/// What the code of element i of an unpacked lane stands for.
+int code_at(const BlockPanels& panels, const uint8_t* codes, int64_t i, int64_t lane) {
+  if (panels.wide_codes) {
+    int16_t code;
+    std::memcpy(&code, codes + (i / 2 * kPanelRows + lane) * 4 + i % 2 * 2, 2);
+    return code;
+  }
+  uint8_t code = codes[(i / 4 * kPanelRows + lane) * 4 + i % 4];
+  return (panels.signed_codes ? int8_t(code) : int(code)) - panels.offset;
 }
 
 /// Elements [0, in) of row `row` of a packed matrix.
@@ -48,9 +56,8 @@ void read_packed(const BlockMatrix& matrix, int64_t row, T* to) {
   for (int64_t at = 0; at < in; at += format.elements, panel += panels.chunk_bytes, to += format.elements) {
     panels.unpack(panel, 1, {codes, scales, lows});
     for (int64_t i = 0; i < format.elements; ++i) {
-      uint8_t code = codes[i / 4 * 4 * kPanelRows + lane * 4 + i % 4];
       int64_t g = i / format.group * kPanelRows + lane;
-      float value = scales[g] * float((panels.signed_codes ? int8_t(code) : int(code)) - panels.offset);
+      float value = scales[g] * float(code_at(panels, codes, i, lane));
       to[i] = T(panels.lows ? value - lows[g] : value);
     }
   }

@@ -13,12 +13,14 @@ constexpr int64_t kPanelRows = 32;
 /// Elements that the codes of a panel are unpacked for at a time: what stays in L1.
 constexpr int64_t kUnpacked = 512;
 
-/// Part of a panel as the tiles of large products read it: [elements / 4, 32, 4] codes, [groups, 32] scales and lows.
+/// Part of a panel as the tiles of large products read it: [elements / 4, 32, 4] codes
+/// (wide ones [elements / 2, 32, 2]), [groups, 32] scales and lows.
 struct UnpackedPanel {
   uint8_t* codes = nullptr;
   float *scales = nullptr, *lows = nullptr;
 
-  static constexpr int64_t bytes() { return kUnpacked * kPanelRows + 2 * (kUnpacked / 16) * kPanelRows * 4; }
+  static constexpr int64_t kCodeBytes = 2 * kUnpacked * kPanelRows;  ///< wide codes have two
+  static constexpr int64_t bytes() { return kCodeBytes + 2 * (kUnpacked / 16) * kPanelRows * 4; }
 };
 
 /// Rows of x as signed bytes, from the element on that a product begins with.
@@ -26,6 +28,8 @@ struct RoundedPart {
   const int8_t* codes;
   const float* scales;
   const int32_t* sums;
+  const int16_t* wide;
+  const float* wide_scales;
   int64_t in;  ///< elements from one row to the next
 };
 
@@ -35,7 +39,10 @@ struct BlockPanels {
   int offset = 0;             ///< an unpacked code stands for code - offset,
   bool signed_codes = false;  ///< where it is a signed byte, or not
   bool lows = false;
-  void (*pack)(const BlockParts* rows, std::byte* chunk) = nullptr;  ///< 32 of them
+  bool wide_codes = false;  ///< of 16 bits, signed; x's too
+  /// A chunk of `rows` rows' blocks, `stride` bytes apart; others are zeros.
+  void (*pack)(const BlockFormat& format, const std::byte* blocks, int64_t stride, int64_t rows,
+               std::byte* chunk) = nullptr;
   /// `chunks` of them, together no more than kUnpacked elements.
   void (*unpack)(const std::byte* chunk, int64_t chunks, const UnpackedPanel& to) = nullptr;
   /// sums [rows, 32] = x times all `chunks` of a panel; the index is rows - 1.

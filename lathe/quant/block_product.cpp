@@ -2,6 +2,8 @@
 
 #include <omp.h>
 
+#include <algorithm>
+
 #include "lathe/ops/matmul_checks.h"
 #include "lathe/quant/block_workspace.h"
 #include "lathe/quant/rounded_rows.h"
@@ -17,9 +19,9 @@ int64_t bytes_of(const BlockProduct& product, const Tensor& out) {
   return bytes;
 }
 
-Tensor workspace_for(const Tensor& x) {
+Tensor workspace_for(const Tensor& x, bool with_wide) {
   PurposeScope scope(Purpose::workspace);
-  int64_t rows = x.shape().rows(), bytes = RoundedRows::bytes(rows, x.shape().columns());
+  int64_t rows = x.shape().rows(), bytes = RoundedRows::bytes(rows, x.shape().columns(), with_wide);
   if (isa() != Isa::plain) bytes += omp_get_max_threads() * BlockWorkspace::bytes(rows);
   return Tensor::empty({bytes}, DType::u8);
 }
@@ -35,6 +37,10 @@ Shape shape_of(std::span<const BlockMatrix> parts) {
 
 }  // namespace
 
+bool needs_wide(std::span<const BlockMatrix> parts) {
+  return std::any_of(parts.begin(), parts.end(), [](const BlockMatrix& part) { return part.format->numbers; });
+}
+
 Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, const Epilogue& epilogue) {
   require(x.dtype() == DType::f32 || x.dtype() == DType::bf16, "multiply_blocks: x is ", name_of(x.dtype()),
           "; it must be f32 or bf16");
@@ -43,7 +49,7 @@ Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, cons
                        .parts = parts,
                        .bias = epilogue.bias ? *epilogue.bias : Tensor(),
                        .residual = epilogue.residual ? *epilogue.residual : Tensor()};
-  Tensor workspace = workspace_for(x);
+  Tensor workspace = workspace_for(x, needs_wide(parts));
   block_product_kernel({2 * out.elements() * x.shape().columns(), bytes_of(product, out)}, product, workspace, out);
   return out;
 }

@@ -18,9 +18,9 @@ struct BlockMatrix {
 };
 
 /// x wᵀ (+ bias) (+ residual), where the rows of w are those of `parts` in turn, of one `in`: x [..., in] -> [...,
-/// out]. x is f32 or bf16. Each 32 elements of it are rounded to signed bytes with a f32 scale of their own, no coarser
-/// than llama.cpp does; products of codes are exact, and sums are f32, in the order of `in` whatever the number of rows
-/// or threads. Throws Error when the shapes or types do not fit. Not differentiable.
+/// out]. x is f32 or bf16. Each 32 elements of it are rounded to signed bytes (for F16, to 13 bits) with a f32 scale of
+/// their own, no coarser than llama.cpp does; products of codes are exact, and sums are f32, in the order of `in`
+/// whatever the number of rows or threads. Throws Error when the shapes or types do not fit. Not differentiable.
 Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, const Epilogue& epilogue = {});
 
 /// Rows ids (i32 [tokens]) of w, as an embedding: [tokens, in] in `dtype`, rounded once. Ids are not checked.
@@ -34,6 +34,9 @@ int64_t packed_bytes(const BlockFormat& format, const Shape& shape);
 /// Packs rows u8 [out, bytes of a row] in their own bytes and a little workspace: their storage must have
 /// packed_bytes(). They must not be used afterwards.
 BlockMatrix pack_in_place(const BlockFormat& format, const Tensor& rows);
+
+/// Whether x is to be rounded to 16-bit integers too: for F16.
+bool needs_wide(std::span<const BlockMatrix> parts);
 
 /// What the kernels read.
 struct BlockProduct {

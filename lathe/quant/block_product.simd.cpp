@@ -12,8 +12,9 @@ namespace {
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-template <class T>
-void round_block(const T* x, int8_t* codes, float& scale, int32_t* sums) {
+/// 32 elements as multiples of the largest / most_code; the sums of both halves.
+template <class T, class Code>
+void round_block(const T* x, float most_code, Code* codes, float& scale, int32_t (&sums)[2]) {
   float values[kRounded];
   uint32_t largest = 0;  // as integers, so that what is no number is larger than all numbers
   for (int64_t i = 0; i < kRounded; ++i) {
@@ -21,22 +22,16 @@ void round_block(const T* x, int8_t* codes, float& scale, int32_t* sums) {
     uint32_t size = bits_of(values[i]) & 0x7fffffffu;
     largest = largest > size ? largest : size;
   }
-  float most = float_of(largest), inverse = most > kLeastScaled ? 127 / most : 0;
-  scale = most / 127;
+  float most = float_of(largest), inverse = most > kLeastScaled ? most_code / most : 0;
+  scale = most / most_code;
   int32_t integers[kRounded];
-  for (int64_t i = 0; i < kRounded; i += kLanes) {
-#ifdef LATHE_ISA_avx512
-    _mm512_storeu_si512(integers + i, _mm512_cvtps_epi32(times(load_sums(values + i), all_sums(inverse))));
-#else
-    store_codes(integers + i, _mm256_cvtps_epi32(times(load_sums(values + i), all_sums(inverse))));
-#endif
-  }
-  int32_t first = 0, second = 0;
+  for (int64_t i = 0; i < kRounded; i += kLanes)
+    store_codes(integers + i, rounded(times(load_sums(values + i), all_sums(inverse))));
+  sums[0] = sums[1] = 0;
   for (int64_t i = 0; i < kSummed; ++i) {
-    codes[i] = int8_t(integers[i]), codes[kSummed + i] = int8_t(integers[kSummed + i]);
-    first += codes[i], second += codes[kSummed + i];
+    codes[i] = Code(integers[i]), codes[kSummed + i] = Code(integers[kSummed + i]);
+    sums[0] += codes[i], sums[1] += codes[kSummed + i];
   }
-  sums[0] = first, sums[1] = second;
 }
 
 /// One run over a product; run() is called by all threads.
@@ -48,8 +43,8 @@ class Run {
         rows_(out.shape().rows()),
         columns_(out.shape().columns()),
         in_(product.x.shape().columns()),
-        x_(workspace.data<std::byte>(), rows_, in_),
-        own_(workspace.data<std::byte>() + RoundedRows::bytes(rows_, in_)),
+        x_(workspace.data<std::byte>(), rows_, in_, needs_wide(product.parts)),
+        own_(workspace.data<std::byte>() + RoundedRows::bytes(rows_, in_, needs_wide(product.parts))),
         own_bytes_(BlockWorkspace::bytes(rows_)),
         from_(product.x.data<T>()),
         to_(out.data<T>()),
@@ -59,8 +54,7 @@ class Run {
   void run() const {
     int64_t blocks = rows_ * in_ / kRounded;
 #pragma omp for schedule(static)
-    for (int64_t b = 0; b < blocks; ++b)
-      round_block(from_ + b * kRounded, x_.codes + b * kRounded, x_.scales[b], x_.sums + 2 * b);
+    for (int64_t b = 0; b < blocks; ++b) round(b);
     if (rows_ <= BlockPanels::kFewRows)
       run_few();
     else
@@ -77,6 +71,25 @@ class Run {
   T* to_;
   const float* bias_;
   const T* residual_;
+
+  void round(int64_t block) const {
+    int32_t sums[2];
+    const T* from = from_ + block * kRounded;
+    if (x_.wide) round_block(from, kMostWide, x_.wide + block * kRounded, x_.wide_scales[block], sums);
+    round_block(from, kMostCode, x_.codes + block * kRounded, x_.scales[block], sums);
+    x_.sums[2 * block] = sums[0], x_.sums[2 * block + 1] = sums[1];
+  }
+
+  /// Rows of x from `row` on, from element `at` on.
+  RoundedPart part_of(int64_t row, int64_t at) const {
+    int64_t first = row * in_ + at;
+    return {x_.codes + first,
+            x_.scales + first / kRounded,
+            x_.sums + first / kSummed,
+            x_.wide ? x_.wide + first : nullptr,
+            x_.wide ? x_.wide_scales + first / kRounded : nullptr,
+            in_};
+  }
 
   /// Calls use(panels, bytes of the panel, its rows, its first column of out) for this thread's share.
   template <class Use>
@@ -100,7 +113,7 @@ class Run {
     each_panel([&](const BlockPanels& panels, const BlockFormat& format, const std::byte* panel, int64_t count,
                    int64_t column) {
       alignas(64) float sums[BlockPanels::kFewRows * kPanelRows];
-      if (rows_ > 0) panels.few[rows_ - 1](panel, in_ / format.elements, {x_.codes, x_.scales, x_.sums, in_}, sums);
+      if (rows_ > 0) panels.few[rows_ - 1](panel, in_ / format.elements, part_of(0, 0), sums);
       finish(sums, 0, rows_, column, count);
     });
   }
@@ -120,10 +133,7 @@ class Run {
     for (int64_t at = 0; at < in_; at += kUnpacked) {
       int64_t elements = least(kUnpacked, in_ - at);
       panels.unpack(panel + at / format.elements * panels.chunk_bytes, elements / format.elements, own.panel);
-      panels.many(own.panel, elements,
-                  {x_.codes + first * in_ + at, x_.scales + (first * in_ + at) / kRounded,
-                   x_.sums + (first * in_ + at) / kSummed, in_},
-                  rows, own.sums);
+      panels.many(own.panel, elements, part_of(first, at), rows, own.sums);
     }
     finish(own.sums, first, rows, column, count);
   }

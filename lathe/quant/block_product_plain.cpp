@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 
 #include "lathe/ops/parallel.h"
 #include "lathe/quant/block_product.h"
@@ -12,17 +13,15 @@ namespace {
 
 constexpr int64_t kRowsAtOnce = 16;
 
-template <class T>
-void round_block(const T* x, int8_t* codes, float& scale, int32_t* sums) {
+template <class T, class Code>
+void round_block(const T* x, float most_code, Code* codes, float& scale) {
   uint32_t largest = 0;  // as integers, so that what is no number is larger than all numbers
   for (int64_t i = 0; i < kRounded; ++i) largest = std::max(largest, std::bit_cast<uint32_t>(std::abs(float(x[i]))));
-  float most = std::bit_cast<float>(largest), inverse = most > kLeastScaled ? 127 / most : 0;
-  scale = most / 127;
-  sums[0] = sums[1] = 0;
+  float most = std::bit_cast<float>(largest), inverse = most > kLeastScaled ? most_code / most : 0;
+  scale = most / most_code;
   for (int64_t i = 0; i < kRounded; ++i) {
     float code = std::nearbyint(float(x[i]) * inverse);
-    codes[i] = std::isfinite(code) ? int8_t(code) : int8_t(0);
-    sums[i / kSummed] += codes[i];
+    codes[i] = std::isfinite(code) ? Code(code) : Code(0);
   }
 }
 
@@ -30,8 +29,14 @@ void round_rows(const Tensor& x, const RoundedRows& to) {
   visit_floating(x.dtype(), [&]<class T>(Element<T>) {
     int64_t blocks = x.elements() / kRounded;
 #pragma omp parallel for schedule(static)
-    for (int64_t b = 0; b < blocks; ++b)
-      round_block(x.data<T>() + b * kRounded, to.codes + b * kRounded, to.scales[b], to.sums + b * 2);
+    for (int64_t b = 0; b < blocks; ++b) {
+      const T* from = x.data<T>() + b * kRounded;
+      int8_t* codes = to.codes + b * kRounded;
+      round_block(from, kMostCode, codes, to.scales[b]);
+      to.sums[2 * b] = std::accumulate(codes, codes + kSummed, 0);
+      to.sums[2 * b + 1] = std::accumulate(codes + kSummed, codes + kRounded, 0);
+      if (to.wide) round_block(from, kMostWide, to.wide + b * kRounded, to.wide_scales[b]);
+    }
   });
 }
 
@@ -41,20 +46,29 @@ int32_t dot(const BlockFormat& format, const uint8_t* codes, const int8_t* x, in
   return sum;
 }
 
-/// sums[r] += one block of a row of w times the same elements of row first + r of x.
-void add_block(const BlockFormat& format, const BlockParts& parts, const RoundedRows& x, int64_t at, int64_t first,
-               int64_t rows, float* sums) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const int8_t* codes = x.codes_of(first + r);
+/// sums[r] += one block of a row of w, element `at` on, times the same elements of row first + r of x.
+void add_block(const BlockFormat& format, const BlockParts& parts, const RoundedRows& x, int64_t in, int64_t at,
+               int64_t first, int64_t rows, float* sums) {
+  for (int64_t r = 0; r < rows; ++r)
     for (int64_t i = 0; i < format.elements; i += format.group) {
-      int64_t g = i / format.group;
-      float scale = x.scales_of(first + r)[(at + i) / kRounded];
-      const int32_t* ends = x.sums_of(first + r) + (at + i) / kSummed;
+      int64_t g = i / format.group, begin = (first + r) * in + at + i;
+      float scale = x.scales[begin / kRounded];
+      const int32_t* ends = x.sums + begin / kSummed;
       int32_t codes_sum = format.group == kSummed ? ends[0] : ends[0] + ends[1];
-      sums[r] += float(dot(format, parts.codes + i, codes + at + i, format.group)) *
+      sums[r] += float(dot(format, parts.codes + i, x.codes + begin, format.group)) *
                  (parts.scale * float(parts.scales[g]) * scale);
       sums[r] -= parts.low * float(parts.lows[g]) * (scale * float(codes_sum));
     }
+}
+
+/// The same of a block that is numbers.
+void add_numbers(const float* numbers, const RoundedRows& x, int64_t in, int64_t at, int64_t first, int64_t rows,
+                 float* sums) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t begin = (first + r) * in + at;
+    float sum = 0;
+    for (int64_t i = 0; i < kRounded; ++i) sum += numbers[i] * float(x.wide[begin + i]);
+    sums[r] += sum * x.wide_scales[begin / kRounded];
   }
 }
 
@@ -68,9 +82,15 @@ void multiply_row(const BlockProduct& product, const BlockMatrix& part, const Ro
     int64_t rows = std::min(kRowsAtOnce, out.shape().rows() - first);
     float sums[kRowsAtOnce] = {};
     for (int64_t b = 0; b < count; ++b) {
+      if (format.numbers) {
+        float numbers[kRounded];
+        format.numbers(blocks + b * format.bytes, numbers);
+        add_numbers(numbers, x, in, b * kRounded, first, rows, sums);
+        continue;
+      }
       BlockParts parts;
       format.split(blocks + b * format.bytes, parts);
-      add_block(format, parts, x, b * format.elements, first, rows, sums);
+      add_block(format, parts, x, in, b * format.elements, first, rows, sums);
     }
     visit_floating(out.dtype(), [&]<class T>(Element<T>) {
       for (int64_t r = 0; r < rows; ++r) {
@@ -87,7 +107,8 @@ void multiply_row(const BlockProduct& product, const BlockMatrix& part, const Ro
 }  // namespace
 
 void multiply_blocks_plain(const BlockProduct& product, Tensor& workspace, Tensor& out) {
-  RoundedRows x(workspace.data<std::byte>(), product.x.shape().rows(), product.x.shape().columns());
+  RoundedRows x(workspace.data<std::byte>(), product.x.shape().rows(), product.x.shape().columns(),
+                needs_wide(product.parts));
   round_rows(product.x, x);
   int64_t before = 0;
   for (const BlockMatrix& part : product.parts) {

@@ -102,7 +102,10 @@ struct PanelOf {
     }
   }
 
-  static void pack(const BlockParts* rows, std::byte* chunk) {
+  static void pack(const BlockFormat& format, const std::byte* blocks, int64_t stride, int64_t count,
+                   std::byte* chunk) {
+    BlockParts rows[32] = {};
+    for (int64_t r = 0; r < count; ++r) format.split(blocks + r * stride, rows[r]);
     S::store(rows, chunk);
     for (int sub = 0; sub < kSubs; ++sub) {
       alignas(64) uint8_t steps[kSteps * kStepBytes];
@@ -172,7 +175,8 @@ template <int group, bool lows, bool signed_codes, int offset>
 void many(const UnpackedPanel& panel, int64_t elements, const RoundedPart& x, int64_t rows, float* sums) {
   for (int64_t r = 0; r < rows; r += kTileRows)
     tile_of<kTileRows, group, lows, signed_codes, offset>(
-        rows - r, panel, elements, {x.codes + r * x.in, x.scales + r * (x.in / 32), x.sums + r * (x.in / 16), x.in},
+        rows - r, panel, elements,
+        {x.codes + r * x.in, x.scales + r * (x.in / 32), x.sums + r * (x.in / 16), nullptr, nullptr, x.in},
         sums + r * 32);
 }
 

@@ -49,6 +49,7 @@ inline Sums load_sums(const float* from) { return _mm512_loadu_ps(from); }
 inline void store_sums(float* to, Sums sums) { _mm512_storeu_ps(to, sums); }
 inline Sums all_sums(float value) { return _mm512_set1_ps(value); }
 inline Sums as_sums(Codes integers) { return _mm512_maskz_cvtepi32_ps(0xffff, integers); }
+inline Codes rounded(Sums sums) { return _mm512_maskz_cvtps_epi32(0xffff, sums); }
 inline Sums sums_with_bits(Codes bits) { return _mm512_castsi512_ps(bits); }
 inline Sums times(Sums a, Sums b) { return _mm512_mul_ps(a, b); }
 inline Sums plus_product(Sums sum, Sums a, Sums b) { return _mm512_fmadd_ps(a, b, sum); }
@@ -110,6 +111,7 @@ inline Sums load_sums(const float* from) { return _mm256_loadu_ps(from); }
 inline void store_sums(float* to, Sums sums) { _mm256_storeu_ps(to, sums); }
 inline Sums all_sums(float value) { return _mm256_set1_ps(value); }
 inline Sums as_sums(Codes integers) { return _mm256_cvtepi32_ps(integers); }
+inline Codes rounded(Sums sums) { return _mm256_cvtps_epi32(sums); }
 inline Sums sums_with_bits(Codes bits) { return _mm256_castsi256_ps(bits); }
 inline Sums times(Sums a, Sums b) { return _mm256_mul_ps(a, b); }
 inline Sums plus_product(Sums sum, Sums a, Sums b) { return _mm256_fmadd_ps(a, b, sum); }

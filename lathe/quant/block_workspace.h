@@ -19,7 +19,7 @@ struct BlockWorkspace {
   }
   BlockWorkspace(std::byte* own) {
     panel.codes = reinterpret_cast<uint8_t*>(own);
-    panel.scales = reinterpret_cast<float*>(own + kUnpacked * kPanelRows);
+    panel.scales = reinterpret_cast<float*>(own + UnpackedPanel::kCodeBytes);
     panel.lows = panel.scales + kUnpacked / 16 * kPanelRows;
     sums = panel.lows + kUnpacked / 16 * kPanelRows;
   }

@@ -24,7 +24,8 @@ const std::vector<std::byte>& some_blocks(const BlockFormat& format, int64_t ele
   for (int64_t at = 0; at < int64_t(blocks.size()); at += format.bytes) {
     float values[256];
     do {
-      for (int64_t i = 0; i < format.bytes; ++i) blocks[size_t(at + i)] = std::byte(random() >> 8);
+      for (int64_t i = 0; i < format.bytes; ++i)  // halves below 2
+        blocks[size_t(at + i)] = std::byte(random() >> 8) & std::byte(format.numbers && i % 2 ? 0xbf : 0xff);
       dequantize_blocks(format, blocks.data() + at, format.elements, values);
     } while (!std::all_of(values, values + format.elements, [](float x) { return std::abs(x) < 4; }));
   }
@@ -43,6 +44,9 @@ BlockMatrix packed_matrix(const char* name, int64_t out, int64_t in) {
 
 OpInput x_of(int64_t rows, int64_t in) { return {.shape = {rows, in}, .differentiable = false}; }
 
+/// f16 weights that are small beside their neighbours are rounded where vectors multiply them.
+constexpr OpTolerances kTolerances = {.isa_f32 = 3e-4};
+
 class BlockProducts : public testing::TestWithParam<const char*> {};
 
 /// Few rows and many: whole tiles and parts of them, depth in several pieces.
@@ -51,8 +55,8 @@ TEST_P(BlockProducts, KeepThePromisesOfAnOp) {
     BlockMatrix w = packed_matrix(GetParam(), 34, 768);
     return multiply_blocks(x[0], {&w, 1});
   };
-  check_op(GetParam(), {x_of(3, 768)}, op, {.samples = 0});
-  check_op(GetParam(), {x_of(8, 768)}, op, {.dtypes = {DType::f32}, .samples = 0});
+  check_op(GetParam(), {x_of(3, 768)}, op, {.tolerances = kTolerances, .samples = 0});
+  check_op(GetParam(), {x_of(8, 768)}, op, {.tolerances = kTolerances, .dtypes = {DType::f32}, .samples = 0});
 }
 
 TEST_P(BlockProducts, GiveRowsThatKeepThePromisesOfAnOp) {
@@ -61,10 +65,10 @@ TEST_P(BlockProducts, GiveRowsThatKeepThePromisesOfAnOp) {
              BlockMatrix w = packed_matrix(GetParam(), 34, 256);
              return block_rows({&w, 1}, x[0], DType::f32);
            },
-           {.dtypes = {DType::f32}, .samples = 0});
+           {.tolerances = kTolerances, .dtypes = {DType::f32}, .samples = 0});
 }
 
-INSTANTIATE_TEST_SUITE_P(Several, BlockProducts, testing::Values("Q4_0", "Q4_K", "Q6_K", "IQ4_NL"));
+INSTANTIATE_TEST_SUITE_P(Several, BlockProducts, testing::Values("Q4_0", "Q4_K", "Q6_K", "IQ4_NL", "F16"));
 INSTANTIATE_TEST_SUITE_P(SlowOthers, BlockProducts,
                          testing::Values("Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q8_K", "Q2_K", "Q3_K", "Q5_K", "IQ4_XS",
                                          "MXFP4"));

@@ -33,8 +33,9 @@ std::vector<std::byte> quantized(const std::string& name, const std::vector<floa
 }
 
 TEST(BlockFormats, AreThoseOfFilesInUse) {
-  EXPECT_THAT(block_format_names(), testing::ElementsAre("IQ4_NL", "IQ4_XS", "MXFP4", "Q2_K", "Q3_K", "Q4_0", "Q4_1",
-                                                         "Q4_K", "Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0", "Q8_K"));
+  EXPECT_THAT(block_format_names(),
+              testing::ElementsAre("F16", "IQ4_NL", "IQ4_XS", "MXFP4", "Q2_K", "Q3_K", "Q4_0", "Q4_1", "Q4_K", "Q5_0",
+                                   "Q5_1", "Q5_K", "Q6_K", "Q8_0", "Q8_K"));
   EXPECT_EQ(find_block_format("Q9_9"), nullptr);
 }
 
