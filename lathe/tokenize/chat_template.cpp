@@ -56,6 +56,7 @@ std::vector<std::pair<std::string, std::string>> special_tokens(const Tokenizer&
   add("bos_token", tokenizer.begin_token());
   add("eos_token", tokenizer.end_token());
   add("unk_token", tokenizer.unknown_token());
+  add("pad_token", tokenizer.pad_token());
   return special;
 }
 
