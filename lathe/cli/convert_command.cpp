@@ -12,6 +12,7 @@
 #include "lathe/files/gguf_model.h"
 #include "lathe/files/model_card.h"
 #include "lathe/files/model_config.h"
+#include "lathe/tokenize/chat_template_files.h"
 #include "lathe/tokenize/gguf_metadata.h"
 
 namespace lathe::cli {
@@ -60,7 +61,7 @@ void describe_directory(const std::string& from, const ModelConfig& config, Gguf
   if (!card.name.empty()) metadata.set_string("general.name", card.name);
   if (!card.license.empty()) metadata.set_string("general.license", card.license);
   add_gguf_tokenizer(Tokenizer::load(from), config.vocab_size, metadata);
-  if (std::string chat = read_chat_template(from); !chat.empty()) metadata.set_string("tokenizer.chat_template", chat);
+  if (auto chat = find_template_text(from)) metadata.set_string("tokenizer.chat_template", chat->text);
 }
 
 /// All that another file says and `metadata` does not.
@@ -107,7 +108,7 @@ void write_others(const std::string& from, const ModelConfig& config, const std:
   Tokenizer::load(from).save(to);
   replace_file(to + "/generation_config.json", generation_config_json(config));
   replace_file(to + "/README.md", model_card_text(read_model_card(from)));
-  if (std::string chat = read_chat_template(from); !chat.empty()) replace_file(to + "/chat_template.jinja", chat);
+  if (auto chat = find_template_text(from)) replace_file(to + "/chat_template.jinja", chat->text);
 }
 
 void write_directory(const std::string& from, const Arguments& arguments) {

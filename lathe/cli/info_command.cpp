@@ -14,6 +14,7 @@
 #include "lathe/files/model_card.h"
 #include "lathe/files/model_config.h"
 #include "lathe/models/family.h"
+#include "lathe/tokenize/chat_template_files.h"
 #include "lathe/tokenize/tokenizer.h"
 
 namespace lathe::cli {
@@ -81,15 +82,15 @@ std::string tokenizer_of(const std::string& model) {
   }
 }
 
+std::string template_of(const std::string& path) {
+  std::optional<TemplateText> found = find_template_text(path);
+  return found ? found->text : "";
+}
+
 Description describe(const std::string& path) {
   TensorFiles files(path);
-  Description d{path,
-                read_model_card(path),
-                read_model_config(path),
-                0,
-                shares_of(files),
-                tokenizer_of(path),
-                read_chat_template(path)};
+  Description d{
+      path, read_model_card(path), read_model_config(path), 0, shares_of(files), tokenizer_of(path), template_of(path)};
   for (const Slice& tensor : tensors_of_model(d.config)) d.parameters += tensor.rows * tensor.columns;
   return d;
 }

@@ -1,12 +1,9 @@
 #include "lathe/files/model_card.h"
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "lathe/base/gguf.h"
-#include "lathe/base/json.h"
 #include "lathe/base/line_reader.h"
-#include "lathe/base/text_input.h"
 
 namespace lathe {
 namespace {
@@ -34,17 +31,6 @@ ModelCard of_readme(const std::string& path) {
   return card;
 }
 
-std::string template_of(const nlohmann::json& config) {
-  auto found = config.find("chat_template");
-  if (found == config.end()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  if (!found->is_array()) return "";
-  for (const nlohmann::json& named : *found)
-    if (named.is_object() && named.value("name", std::string()) == "default")
-      return named.value("template", std::string());
-  return "";
-}
-
 }  // namespace
 
 ModelCard read_model_card(const std::string& model) {
@@ -63,13 +49,6 @@ std::string model_card_text(const ModelCard& card) {
   if (!card.license.empty()) out += "license: " + card.license + "\n";
   if (!card.name.empty()) out += "model_name: " + card.name + "\n";
   return out + "---\n";
-}
-
-std::string read_chat_template(const std::string& model) {
-  if (is_gguf(model)) return GgufFile(model).fields().string("tokenizer.chat_template", "");
-  if (fs::path file = fs::path(model) / "chat_template.jinja"; fs::exists(file)) return read_text(file.string());
-  fs::path config = fs::path(model) / "tokenizer_config.json";
-  return fs::exists(config) ? template_of(read_json(config.string())) : "";
 }
 
 }  // namespace lathe

@@ -14,8 +14,4 @@ ModelCard read_model_card(const std::string& model);
 /// The text of a README.md that says the same.
 std::string model_card_text(const ModelCard& card);
 
-/// The chat template of a model: of a GGUF file, of chat_template.jinja, or of tokenizer_config.json (the one called
-/// "default" where there are several). Empty where there is none.
-std::string read_chat_template(const std::string& model);
-
 }  // namespace lathe
