@@ -99,9 +99,13 @@ std::vector<Conversation> read_conversations(const std::string& path) {
   return all;
 }
 
+nlohmann::ordered_json message(const char* role, const std::string& content) {
+  return {{"role", role}, {"content", content}};
+}
+
 Conversation asking(const std::string& prompt) {
   Conversation conversation;
-  conversation.messages.push_back({{"role", "user"}, {"content", prompt}});
+  conversation.messages.push_back(message("user", prompt));
   return conversation;
 }
 
@@ -128,8 +132,7 @@ Prompts chat_prompts(const Options& options, const std::string& path, ModelDirec
     bool has_text = last.contains("content") && last["content"].is_string();
     prompts.texts.push_back(has_text ? last["content"].get<std::string>() : "");
     if (!options.chat_template.system.empty())
-      conversation.messages.insert(conversation.messages.begin(),
-                                   {{"role", "system"}, {"content", options.chat_template.system}});
+      conversation.messages.insert(conversation.messages.begin(), message("system", options.chat_template.system));
     conversation.options = options.chat_template.values;
     prompts.ids.push_back(chat_template.tokens(conversation, model.tokenizer));
   }
