@@ -120,9 +120,10 @@ Value tojson(const Value& value, const Arguments& arguments, Run& run) {
 
 Value wordcount(const Value& value, const Arguments& arguments, Run& run) {
   Bound bound("wordcount", arguments, {}, run);
+  MarkedText text = printed(value, run);
   int64_t words = 0;
   bool inside = false;
-  for (CodePoint c : CodePoints(printed(value, run).bytes())) {
+  for (CodePoint c : CodePoints(text.bytes())) {
     bool word = tokenize::class_of(c.value) & tokenize::kWord;
     words += word && !inside;
     inside = word;
