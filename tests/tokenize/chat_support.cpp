@@ -51,6 +51,7 @@ Tokenizer tokenizer_of(const ChatTemplate& chat_template) {
   std::set<std::string> tokens = {"<s>", "</s>"};
   for (std::sregex_iterator at(source.begin(), source.end(), kTokens), end; at != end; ++at) tokens.insert(at->str());
   TokenizerTraining training{.vocabulary_size = int64_t(256 + tokens.size())};
+  training.special_tokens.clear();
   for (const std::string& token : tokens) training.special_tokens.push_back(token);
   TokenizerTrainer trainer(training);
   trainer.add("a");
