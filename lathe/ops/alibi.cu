@@ -1,5 +1,7 @@
 #include "lathe/ops/alibi.h"
 
+#include "lathe/base/error.h"
+#include "lathe/tensor/elements.cuh"
 #include "lathe/tensor/launch.cuh"
 
 namespace lathe {
