@@ -29,6 +29,7 @@ TEST(HeadNorm, KeepsThePromisesOfAnOp) {
 TEST(HeadNorm, IsTheNormOfEachHeadAndLeavesValues) {
   Runtime runtime({}, 1 << 20);
   std::vector<Tensor> x = make_inputs(inputs(3, 16), DType::f32);
+  Tensor held = x[0];  // so that it is not overwritten
   std::vector<float> normed = values_of(head_norm(x[0], norms_of(x))), plain = values_of(x[0]);
   for (int64_t row = 0; row < 24; ++row) {
     Tensor one = reshape(x[0], {24, 16}).rows(row, 1);
