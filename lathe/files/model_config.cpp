@@ -98,9 +98,10 @@ std::string model_config_json(const ModelConfig& config, DType dtype) {
   json["bos_token_id"] = token_or_null(config.bos_token_id);
   json["eos_token_id"] = token_or_null(config.eos_token_id);
   family.write(config, json);
-  if (!config.other_fields.empty())
-    for (const auto& [name, value] : nlohmann::json::parse(config.other_fields).items())
-      if (!json.contains(name)) json[name] = value;
+  nlohmann::json others = nlohmann::json::object();  // lives as long as the loop: items() does not hold it
+  if (!config.other_fields.empty()) others = nlohmann::json::parse(config.other_fields);
+  for (const auto& [name, value] : others.items())
+    if (!json.contains(name)) json[name] = value;
   return json.dump(2) + "\n";
 }
 
