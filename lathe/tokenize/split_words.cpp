@@ -49,6 +49,11 @@ class WhitespaceSplitter final : public Splitter {
   }
 };
 
+/// By Unicode 17, as Hugging Face's Digits; the classes are of 16.
+bool is_numeric(uint32_t code) {
+  return (class_of(code) & kNumber) || (code >= 0x11de0 && code <= 0x11de9) || (code >= 0x16ff4 && code <= 0x16ff6);
+}
+
 class DigitSplitter final : public Splitter {
  public:
   explicit DigitSplitter(bool individual) : individual_(individual) {}
@@ -56,8 +61,15 @@ class DigitSplitter final : public Splitter {
                std::vector<std::string_view>& words) const override {
     const auto next = [this](const char* p, const char* end) {
       const Character first = character_at(p, end);
-      const uint8_t kind = class_of(first.code) & kNumber;
-      return kind && individual_ ? p + first.bytes : masked_end(p, end, kNumber, kind);
+      const bool numeric = is_numeric(first.code);
+      p += first.bytes;
+      if (numeric && individual_) return p;
+      while (p < end) {
+        const Character after = character_at(p, end);
+        if (is_numeric(after.code) != numeric) break;
+        p += after.bytes;
+      }
+      return p;
     };
     return split_by(next, text, offset, limit, words);
   }

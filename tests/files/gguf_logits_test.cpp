@@ -29,12 +29,12 @@ with torch.no_grad():
 )";
 
 /// Real weights of build/models (script/setup --models).
-class PeerGguf : public testing::TestWithParam<const char*> {};
+class SlowGguf : public testing::TestWithParam<const char*> {};
 
-TEST_P(PeerGguf, GivesTheLogitsThatTransformersFindsInTheSameFile) {
+TEST_P(SlowGguf, GivesTheLogitsThatTransformersFindsInTheSameFile) {
   const std::string model = (checkout() / "build" / "models" / GetParam()).string();
-  if (!peers_are_ready()) GTEST_SKIP() << no_peers();
   if (!fs::exists(model)) GTEST_SKIP() << model << " is not there; script/setup --models fetches it";
+  if (!peers_are_ready()) GTEST_SKIP() << no_peers();
   TemporaryDirectory folder;
   run_peer(kLogits, {model, folder.path("logits")});
 
@@ -57,7 +57,7 @@ TEST_P(PeerGguf, GivesTheLogitsThatTransformersFindsInTheSameFile) {
   EXPECT_LE(largest / scale, 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, PeerGguf,
+INSTANTIATE_TEST_SUITE_P(Models, SlowGguf,
                          testing::Values("SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf"));
 
 }  // namespace

@@ -32,9 +32,9 @@ print(json.dumps({"ids": ids, "vectors": pooled.tolist(), "texts": texts}))
 
 std::string minilm() { return (checkout() / "build/models/all-MiniLM-L6-v2").string(); }
 
-TEST(PeerEmbeddings, OfMiniLmEqualThoseOfTransformers) {
-  if (!peers_are_ready()) GTEST_SKIP() << no_peers();
+TEST(SlowMiniLm, OfMiniLmEqualThoseOfTransformers) {
   if (!std::filesystem::exists(minilm())) GTEST_SKIP() << minilm() << " is not there; script/setup --models fetches it";
+  if (!peers_are_ready()) GTEST_SKIP() << no_peers();
   json peer = json::parse(run_peer(kEmbeddings, {minilm()}));
   auto ids = peer["ids"].get<std::vector<std::vector<TokenId>>>();
   for (DType compute : {DType::f32, DType::bf16}) {
