@@ -9,12 +9,13 @@ Bound::Bound(std::string function, const Arguments& arguments, std::initializer_
   size_t count = arguments.positional.size();
   if (count > names_.size()) run.fail(function_, " takes ", names_.size(), " arguments, here are ", count);
   for (size_t i = 0; i < count; ++i) values_[i] = arguments.positional[i];
-  for (const auto& [name, value] : arguments.named) {
+  for (const auto& argument : arguments.named) {
+    const std::string& name = argument.first;
     auto found = std::find_if(names_.begin(), names_.end(), [&](const char* known) { return name == known; });
     if (found == names_.end()) run.fail(function_, " has no parameter '", name, "'");
     std::optional<Value>& place = values_[size_t(found - names_.begin())];
     if (place) run.fail(function_, ": '", name, "' is given twice");
-    place = value;
+    place = argument.second;
   }
 }
 

@@ -41,11 +41,12 @@ void Macro::bind(const Arguments& arguments, Scope& scope, Run& run) const {
                 fallback ? fallback->value(scope, run) : run.undefined("parameter '" + name + "' was not provided"));
   }
   std::vector<std::pair<Value, Value>> more;
-  for (const auto& [name, value] : arguments.named) {
+  for (const auto& argument : arguments.named) {
+    const std::string& name = argument.first;
     bool known = std::any_of(parameters.begin(), parameters.end(), [&](const auto& p) { return p.first == name; });
     if (known || (name == "caller" && parts_.uses_caller)) continue;
     if (!parts_.uses_more_named) run.fail("macro '", parts_.name, "' has no parameter '", name, "'");
-    more.emplace_back(run.plain(name), value);
+    more.emplace_back(run.plain(name), argument.second);
   }
   if (parts_.uses_caller) {
     const Value* caller = named(arguments, "caller");

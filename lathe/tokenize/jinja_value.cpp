@@ -22,6 +22,8 @@ const Value* Dict::find(std::string_view key) const {
 std::optional<Value> Object::attribute(const std::string&, Run&) const { return std::nullopt; }
 Value Object::call(const Arguments&, Run& run) { run.fail("a '", type(), "' cannot be called"); }
 
+bool Value::is(ListForm form) const { return list() && list()->form == form; }
+
 std::optional<int64_t> Value::integer() const {
   if (auto flag = std::get_if<bool>(&data_)) return int64_t(*flag);
   if (auto whole = std::get_if<int64_t>(&data_)) return *whole;

@@ -13,12 +13,60 @@
 namespace lathe::jinja {
 
 class Run;
-class Value;
 
 /// What a Run or a Template keeps until its end; values point to it and own nothing, so no value is ever freed early
 /// and none can keep another alive.
 struct Kept {
   virtual ~Kept() = default;
+};
+
+struct Text;
+struct List;
+struct Dict;
+struct Undefined;
+struct Object;
+enum class ListForm : uint8_t { list, tuple, range, view, generator };
+
+class Value {
+ public:
+  Value() = default;  ///< none
+  Value(bool flag) : data_(flag) {}
+  Value(int64_t number) : data_(number) {}
+  Value(double number) : data_(number) {}
+  Value(const Text* text) : data_(text) {}
+  Value(const List* list) : data_(list) {}
+  Value(const Dict* dict) : data_(dict) {}
+  Value(const Undefined* undefined) : data_(undefined) {}
+  Value(Object* object) : data_(object) {}
+
+  bool is_none() const { return std::holds_alternative<std::monostate>(data_); }
+  bool is_bool() const { return std::holds_alternative<bool>(data_); }
+  bool is_float() const { return std::holds_alternative<double>(data_); }
+  bool is_number() const { return is_bool() || is_float() || std::holds_alternative<int64_t>(data_); }
+  /// An int; True and False are 1 and 0.
+  std::optional<int64_t> integer() const;
+  double number() const;  ///< of a number
+  const Text* text() const { return pointer<const Text*>(); }
+  const List* list() const { return pointer<const List*>(); }
+  const Dict* dict() const { return pointer<const Dict*>(); }
+  const Undefined* undefined() const { return pointer<const Undefined*>(); }
+  Object* object() const { return pointer<Object*>(); }
+  /// A list of the form `form`.
+  bool is(ListForm form) const;
+  bool truthy() const;
+  /// Python's name of its type.
+  std::string type() const;
+  /// The same object: `is` in Python.
+  bool same(const Value& other) const { return data_ == other.data_; }
+
+ private:
+  template <class T>
+  T pointer() const {
+    auto found = std::get_if<T>(&data_);
+    return found ? *found : nullptr;
+  }
+  std::variant<std::monostate, bool, int64_t, double, const Text*, const List*, const Dict*, const Undefined*, Object*>
+      data_;
 };
 
 /// A str. `markup`: what `|safe` makes, to which `+` adds other text escaped for HTML.
@@ -30,7 +78,7 @@ struct Text : Kept {
 
 /// A list, or what else gives values in order.
 struct List : Kept {
-  enum class Form : uint8_t { list, tuple, range, view, generator };
+  using Form = ListForm;
   Form form = Form::list;
   std::vector<Value> items;
   mutable size_t taken = 0;  ///< of a generator, whose values come only once
@@ -61,48 +109,6 @@ struct Object : Kept {
   virtual std::optional<Value> attribute(const std::string& name, Run& run) const;
   virtual bool callable() const { return false; }
   virtual Value call(const Arguments& arguments, Run& run);
-};
-
-class Value {
- public:
-  Value() = default;  ///< none
-  Value(bool flag) : data_(flag) {}
-  Value(int64_t number) : data_(number) {}
-  Value(double number) : data_(number) {}
-  Value(const Text* text) : data_(text) {}
-  Value(const List* list) : data_(list) {}
-  Value(const Dict* dict) : data_(dict) {}
-  Value(const Undefined* undefined) : data_(undefined) {}
-  Value(Object* object) : data_(object) {}
-
-  bool is_none() const { return std::holds_alternative<std::monostate>(data_); }
-  bool is_bool() const { return std::holds_alternative<bool>(data_); }
-  bool is_float() const { return std::holds_alternative<double>(data_); }
-  bool is_number() const { return is_bool() || is_float() || std::holds_alternative<int64_t>(data_); }
-  /// An int; True and False are 1 and 0.
-  std::optional<int64_t> integer() const;
-  double number() const;  ///< of a number
-  const Text* text() const { return pointer<const Text*>(); }
-  const List* list() const { return pointer<const List*>(); }
-  const Dict* dict() const { return pointer<const Dict*>(); }
-  const Undefined* undefined() const { return pointer<const Undefined*>(); }
-  Object* object() const { return pointer<Object*>(); }
-  /// A list of the form `form`.
-  bool is(List::Form form) const { return list() && list()->form == form; }
-  bool truthy() const;
-  /// Python's name of its type.
-  std::string type() const;
-  /// The same object: `is` in Python.
-  bool same(const Value& other) const { return data_ == other.data_; }
-
- private:
-  template <class T>
-  T pointer() const {
-    auto found = std::get_if<T>(&data_);
-    return found ? *found : nullptr;
-  }
-  std::variant<std::monostate, bool, int64_t, double, const Text*, const List*, const Dict*, const Undefined*, Object*>
-      data_;
 };
 
 }  // namespace lathe::jinja

@@ -103,11 +103,11 @@ ProgramResult run_lathe_in_terminal(std::vector<std::string> arguments, const st
   }
   std::string shown;
   size_t seen = 0;
-  for (const auto& [after, typed] : keys) {
+  for (const Keys& each : keys) {
     size_t at = std::string::npos;
-    read_terminal(terminal, shown, [&] { return (at = shown.find(after, seen)) != std::string::npos; });
-    seen = at == std::string::npos ? shown.size() : at + after.size();
-    [[maybe_unused]] ssize_t written = ::write(terminal, typed.data(), typed.size());
+    read_terminal(terminal, shown, [&] { return (at = shown.find(each.after, seen)) != std::string::npos; });
+    seen = at == std::string::npos ? shown.size() : at + each.after.size();
+    [[maybe_unused]] ssize_t written = ::write(terminal, each.typed.data(), each.typed.size());
   }
   read_terminal(terminal, shown, [] { return false; });
   ::close(terminal);
