@@ -82,7 +82,8 @@ void Parameter::begin_step(int64_t micro_batches) {
   written_ = begun_ = finished_ = false;
   completed_ = 0;
   awaited_ = micro_batches * users;
-  whole_ = gradient = Tensor();  // left where an exception ended the last step
+  whole_ = Tensor();  // left where an exception ended the last step
+  if (micro_batches == 1) gradient = Tensor();
 }
 
 void Parameter::complete() {

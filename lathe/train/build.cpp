@@ -23,7 +23,13 @@ std::unique_ptr<Model> build_model(const JobSettings& job) {
   if (job.training.checkpoint == Checkpoint::selective) wrap_layers(*model, recomputed);
   if (job.training.checkpoint == Checkpoint::block) wrap_layers(*model, checkpointed);
   complete_gradients(*model);  // outermost: a block is done when everything around it is
-  for (Parameter* parameter : model->inventory().parameters) parameter->materialize_trained(job.compute());
+  PurposeScope gradients(Purpose::gradients);
+  for (Parameter* parameter : model->inventory().parameters) {
+    parameter->materialize_trained(job.compute());
+    // Of several micro-batches gradients live through all but the first, so that lazy bytes would save none.
+    if (job.training.accumulation > 1 && parameter->trained())
+      parameter->gradient = Tensor::empty(parameter->kept.shape());
+  }
   return model;
 }
 

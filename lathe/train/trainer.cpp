@@ -97,6 +97,7 @@ void Trainer::run_step(std::span<const data::Batch> micro_batches, double learni
   gradient_squares(gradients, sum_of_squares_);
   state_.decide(loss_, sum_of_squares_, learning_rate_);
   optimizer_->update(state_);
+  if (micro_batches.size() > 1) return;  // gradients keep the bytes that build_model() gave them
   for (Parameter* parameter : inventory_.parameters) parameter->end_step();
 }
 
