@@ -146,6 +146,7 @@ void add_gguf_tokenizer(const Tokenizer& tokenizer, int64_t tokens, GgufMetadata
   if (tokenizer.begin_token()) metadata.set_u32(key("bos_token_id"), *tokenizer.begin_token());
   if (tokenizer.end_token()) metadata.set_u32(key("eos_token_id"), *tokenizer.end_token());
   if (tokenizer.unknown_token()) metadata.set_u32(key("unknown_token_id"), *tokenizer.unknown_token());
+  if (tokenizer.pad_token()) metadata.set_u32(key("padding_token_id"), *tokenizer.pad_token());
   add_ends(tokenizer, metadata);
 }
 
