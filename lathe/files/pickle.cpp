@@ -168,7 +168,7 @@ class Unpickler {
     check(bytes <= 8, "a number is too large");
     std::string_view digits = take(bytes);
     uint64_t value = bytes > 0 && (uint8_t(digits.back()) & 0x80) ? ~uint64_t{0} : 0;
-    std::memcpy(&value, digits.data(), digits.size());
+    if (!digits.empty()) std::memcpy(&value, digits.data(), digits.size());
     return int64_t(value);
   }
 

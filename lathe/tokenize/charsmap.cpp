@@ -14,7 +14,7 @@ namespace {
 class DoubleArray {
  public:
   explicit DoubleArray(std::string_view bytes) : units_(bytes.size() / 4) {
-    std::memcpy(units_.data(), bytes.data(), units_.size() * 4);
+    if (!units_.empty()) std::memcpy(units_.data(), bytes.data(), units_.size() * 4);
   }
 
   /// Whether a key begins with `text`, or is it.
