@@ -45,7 +45,8 @@ class Stored {
 };
 
 /// A trained tensor. Its gradient is f32, of the shape of `kept`, and has bytes from the backward that first reaches it
-/// to the end of the step: while activations are many, gradients are few.
+/// to the end of the step: while activations are many, gradients are few. A builder of steps with several micro-batches
+/// gives it bytes that stay.
 class Parameter : public Stored, public GradientSink {
  public:
   /// `wide`: f32 whatever the compute dtype (vectors: norms and biases).
