@@ -1,7 +1,6 @@
 // BERT (Devlin et al. 2019), and what has its layout: MiniLM (Wang et al. 2020), most sentence encoders.
 #include "lathe/models/bidirectional.h"
 #include "lathe/models/family.h"
-#include "lathe/models/heads.h"
 
 namespace lathe {
 namespace {
@@ -30,18 +29,14 @@ HeadNames head_names(const ModelConfig& c) {
 }
 
 std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
-  auto model = std::make_unique<Model>();
-  auto table = std::make_unique<TokenTable>("bert.embeddings.word_embeddings.weight", c.vocab_size, c.hidden_size,
-                                            Init::normal(float(c.initializer_range)));
-  EmbeddingNames names = {.positions = "bert.embeddings.position_embeddings.weight",
-                          .types = "bert.embeddings.token_type_embeddings.weight",
-                          .norm = "bert.embeddings.LayerNorm"};
-  model->blocks.push_back(std::make_unique<EncoderEmbedding>(c, names, *table));
-  for (int layer = 0; layer < c.num_hidden_layers; ++layer)
-    model->blocks.push_back(std::make_unique<EncoderLayer>(c, layer_names(layer), layer, mesh));
-  model->blocks.push_back(make_head(c, head_names(c), *table));
-  model->shared.push_back(std::move(table));
-  return model;
+  return make_bidirectional(c,
+                            {.tokens = "bert.embeddings.word_embeddings.weight",
+                             .embedding = {.positions = "bert.embeddings.position_embeddings.weight",
+                                           .types = "bert.embeddings.token_type_embeddings.weight",
+                                           .norm = "bert.embeddings.LayerNorm"},
+                             .layer = layer_names,
+                             .head = head_names(c)},
+                            mesh);
 }
 
 const bool provided = provide_family({.model_type = "bert",

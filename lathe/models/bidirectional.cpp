@@ -97,6 +97,19 @@ void EncoderLayer::list(Inventory& inventory) {
   mlp_.list(inventory);
 }
 
+std::unique_ptr<Model> make_bidirectional(const ModelConfig& config, const EncoderNames& names, Mesh& mesh,
+                                          int64_t first_position) {
+  auto model = std::make_unique<Model>();
+  auto table = std::make_unique<TokenTable>(names.tokens, config.vocab_size, config.hidden_size,
+                                            Init::normal(float(config.initializer_range)));
+  model->blocks.push_back(std::make_unique<EncoderEmbedding>(config, names.embedding, *table, first_position));
+  for (int layer = 0; layer < config.num_hidden_layers; ++layer)
+    model->blocks.push_back(std::make_unique<EncoderLayer>(config, names.layer(layer), layer, mesh));
+  model->blocks.push_back(make_head(config, names.head, *table));
+  model->shared.push_back(std::move(table));
+  return model;
+}
+
 void complete_bidirectional(ModelConfig& c) {
   if (c.intermediate_size == 0) c.intermediate_size = 4 * c.hidden_size;
   if (c.max_position_embeddings == 0) c.max_position_embeddings = 512;

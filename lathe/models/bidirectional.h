@@ -1,10 +1,12 @@
 #pragma once
 
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
 #include "lathe/models/config.h"
+#include "lathe/models/heads.h"
 #include "lathe/models/norm.h"
 #include "lathe/models/parts.h"
 
@@ -78,6 +80,18 @@ class EncoderLayer : public Block {
   NormedAttention attention_;
   NormedMlp mlp_;
 };
+
+/// What a family of such encoders calls its tensors.
+struct EncoderNames {
+  std::string tokens;  ///< the table of token vectors
+  EmbeddingNames embedding;
+  EncoderLayerNames (*layer)(int number);
+  HeadNames head;
+};
+
+/// An encoder of whole texts with the head for the task of `config`. Positions count from `first_position`.
+std::unique_ptr<Model> make_bidirectional(const ModelConfig& config, const EncoderNames& names, Mesh& mesh,
+                                          int64_t first_position = 0);
 
 /// Fills in what BERT and its descendants leave out, and refuses what contradicts itself.
 void complete_bidirectional(ModelConfig& config);

@@ -3,7 +3,6 @@
 
 #include "lathe/models/bidirectional.h"
 #include "lathe/models/family.h"
-#include "lathe/models/heads.h"
 
 namespace lathe {
 namespace {
@@ -33,18 +32,14 @@ HeadNames head_names(const ModelConfig& c) {
 }
 
 std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
-  auto model = std::make_unique<Model>();
-  auto table = std::make_unique<TokenTable>("distilbert.embeddings.word_embeddings.weight", c.vocab_size, c.hidden_size,
-                                            Init::normal(float(c.initializer_range)));
-  EmbeddingNames names = {.positions = "distilbert.embeddings.position_embeddings.weight",
-                          .types = "",
-                          .norm = "distilbert.embeddings.LayerNorm"};
-  model->blocks.push_back(std::make_unique<EncoderEmbedding>(c, names, *table));
-  for (int layer = 0; layer < c.num_hidden_layers; ++layer)
-    model->blocks.push_back(std::make_unique<EncoderLayer>(c, layer_names(layer), layer, mesh));
-  model->blocks.push_back(make_head(c, head_names(c), *table));
-  model->shared.push_back(std::move(table));
-  return model;
+  return make_bidirectional(c,
+                            {.tokens = "distilbert.embeddings.word_embeddings.weight",
+                             .embedding = {.positions = "distilbert.embeddings.position_embeddings.weight",
+                                           .types = "",
+                                           .norm = "distilbert.embeddings.LayerNorm"},
+                             .layer = layer_names,
+                             .head = head_names(c)},
+                            mesh);
 }
 
 void read(const nlohmann::json& json, ModelConfig& c) {

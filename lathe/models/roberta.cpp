@@ -3,7 +3,6 @@
 
 #include "lathe/models/bidirectional.h"
 #include "lathe/models/family.h"
-#include "lathe/models/heads.h"
 
 namespace lathe {
 namespace {
@@ -34,18 +33,14 @@ HeadNames head_names() {
 int64_t first_position(const ModelConfig& c) { return c.pad_token_id + 1; }
 
 std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
-  auto model = std::make_unique<Model>();
-  auto table = std::make_unique<TokenTable>("roberta.embeddings.word_embeddings.weight", c.vocab_size, c.hidden_size,
-                                            Init::normal(float(c.initializer_range)));
-  EmbeddingNames names = {.positions = "roberta.embeddings.position_embeddings.weight",
-                          .types = "roberta.embeddings.token_type_embeddings.weight",
-                          .norm = "roberta.embeddings.LayerNorm"};
-  model->blocks.push_back(std::make_unique<EncoderEmbedding>(c, names, *table, first_position(c)));
-  for (int layer = 0; layer < c.num_hidden_layers; ++layer)
-    model->blocks.push_back(std::make_unique<EncoderLayer>(c, layer_names(layer), layer, mesh));
-  model->blocks.push_back(make_head(c, head_names(), *table));
-  model->shared.push_back(std::move(table));
-  return model;
+  return make_bidirectional(c,
+                            {.tokens = "roberta.embeddings.word_embeddings.weight",
+                             .embedding = {.positions = "roberta.embeddings.position_embeddings.weight",
+                                           .types = "roberta.embeddings.token_type_embeddings.weight",
+                                           .norm = "roberta.embeddings.LayerNorm"},
+                             .layer = layer_names,
+                             .head = head_names()},
+                            mesh, first_position(c));
 }
 
 void complete(ModelConfig& c) {
