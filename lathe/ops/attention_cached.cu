@@ -1,5 +1,6 @@
 #include "lathe/ops/attention_decode.cuh"
 #include "lathe/ops/attention_launch.cuh"
+#include "lathe/tensor/dependent.cuh"
 
 namespace lathe {
 namespace {
@@ -12,12 +13,12 @@ void decode(const AttentionInput& in, Tensor& out, Tensor& workspace) {
   AttentionView<bf16> view = view_of<bf16>(in, {});
   DecodeParts parts{on_device<float>(workspace), int(decode_splits(in))};
   dim3 grid(unsigned(parts.splits), unsigned(in.spec.kv_heads), unsigned(in.sequences()));
-  kernel<<<grid, kDecodeWarps<dim> * 32, bytes, stream_of(out)>>>(view, layout_of(in), parts, on_device<bf16>(out));
-  check_launch("attention_cached");
+  launch_early(kernel, {grid, kDecodeWarps<dim> * 32, stream_of(out), bytes}, "attention_cached", view, layout_of(in),
+               parts, on_device<bf16>(out));
   if (parts.splits == 1) return;
   int64_t rows = int64_t(view.tokens) * view.heads;
-  combine_splits<dim><<<unsigned(rows), dim, 0, stream_of(out)>>>(parts, rows, on_device<bf16>(out));
-  check_launch("attention_cached combine");
+  launch_early(combine_splits<dim>, {unsigned(rows), dim, stream_of(out)}, "attention_cached combine", parts, rows,
+               on_device<bf16>(out));
 }
 
 void attention_cached_cuda(const AttentionInput& in, Tensor& out, Tensor& workspace) {

@@ -4,6 +4,7 @@
 // of its warps walks keys of its own, and what they found is combined in order.
 
 #include "lathe/ops/attention_forward.cuh"
+#include "lathe/tensor/dependent.cuh"
 
 namespace lathe {
 
@@ -61,7 +62,7 @@ struct DecodeTask {
 /// The keys of one warp for 16 rows beginning at `first_row` of queries * group.
 template <int dim, bool shaped>
 struct DecodeWarp {
-  static constexpr int kKeys = kDecodeKeys<dim>;
+  static constexpr int kKeys = kDecodeKeys<dim>, kLine = 128 / int(sizeof(bf16));
   const AttentionView<bf16>& in;
   const SequenceLayout& layout;
   const DecodeTask& task;
@@ -101,6 +102,15 @@ struct DecodeWarp {
   }
 
   __device__ int first_key() const { return task.first + warp * kKeys; }
+  /// Asks for the warp's first keys and values into the card's cache, before it is known that the last are there.
+  __device__ void ask() const {
+    int key = first_key() + lane;
+    if (lane >= kKeys || key >= task.last) return;
+    const bf16* from = in.k + (task.start + key) * in.key_row + task.kv_head * dim;
+    for (int i = 0; i < dim; i += kLine) ask_for_line(from + i);
+    from = in.v + (task.start + key) * in.key_row + task.kv_head * dim;
+    for (int i = 0; i < dim; i += kLine) ask_for_line(from + i);
+  }
   /// Begins to copy the first keys, while queries are still on their way.
   __device__ void begin() const {
     if (first_key() < task.last) fetch(first_key(), 0);
@@ -168,7 +178,10 @@ __global__ void __launch_bounds__(kDecodeWarps<dim> * 32)
   constexpr int warps = kDecodeWarps<dim>, threads = warps * 32, stride = SharedRows<dim>::kStride;
   extern __shared__ uint4 shared_memory[];
   DecodeShared<dim> shared(shared_memory);
-  DecodeTask task(layout, to.splits, kDecodeKeys<dim>);
+  let_later_kernels_begin();
+  DecodeTask task(layout, to.splits, kDecodeKeys<dim>);  // of what was uploaded, so read before waiting
+  DecodeWarp<dim, shaped>{in, layout, task, shared}.ask();
+  wait_for_earlier_kernels();
   for (int first_row = 0; first_row < task.queries * in.group; first_row += kDecodeRows) {
     __syncthreads();  // the last rows' readers are done
     DecodeWarp<dim, shaped> work{in, layout, task, shared};
@@ -209,6 +222,7 @@ __global__ void __launch_bounds__(kDecodeWarps<dim> * 32)
 template <int dim>
 __global__ void combine_splits(DecodeParts from, int64_t rows, bf16* out) {
   const float* part = from.parts + blockIdx.x * int64_t(dim + 2);
+  take_turn();
   Combined sum = combine(part + dim, part + dim + 1, part + threadIdx.x, from.splits, rows * (dim + 2));
   out[blockIdx.x * int64_t(dim) + threadIdx.x] = __float2bfloat16_rn(sum.total > 0 ? sum.value / sum.total : 0);
 }

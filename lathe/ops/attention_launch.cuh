@@ -6,14 +6,7 @@
 
 namespace lathe {
 
-constexpr int kMostShared = 227 * 1024;  ///< bytes a block may have (compute capability 9.0)
-
 inline unsigned tiles_of(int64_t count, int64_t each) { return unsigned((count + each - 1) / each); }
-
-/// Lets a kernel have more than 48 KiB of shared memory.
-inline void allow_shared(const void* kernel, int bytes) {
-  check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "attention");
-}
 
 /// Calls `visitor.template operator()<dim>()` when there are tiles for this head size and these tensors; true then.
 template <class Visitor>

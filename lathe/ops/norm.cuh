@@ -16,33 +16,55 @@ struct NormForward {
   int64_t rows, columns;
 };
 
+/// Sums go pack by pack: the bits are those of a row whose packs lie in other threads.
+template <int size>
+__device__ float sum_of(const float (&x)[size]) {
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < size; ++i) sum += x[i];
+  return sum;
+}
+
+template <int size>
+__device__ float squares_of(const float (&x)[size], float mean) {
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < size; ++i) sum = fmaf(x[i] - mean, x[i] - mean, sum);
+  return sum;
+}
+
+template <int size, class T>
+__device__ void normalize_pack(const NormForward<T>& in, int64_t r, int64_t column, float mean, float rstd,
+                               const float (&x)[size], const float (&w)[size], const float (&b)[size]) {
+  float y[size];
+#pragma unroll
+  for (int i = 0; i < size; ++i) y[i] = (x[i] - mean) * rstd * (w[i] + in.offset) + b[i];
+  store(y, in.y + r * in.columns + column);
+}
+
+template <class T>
+__device__ float rstd_of(const NormForward<T>& in, int64_t r, float mean, float squares, bool first) {
+  float rstd = 1.0f / sqrtf(squares / float(in.columns) + in.eps);
+  if (first && in.means) in.means[r] = mean;
+  if (first && in.rstds) in.rstds[r] = rstd;
+  return rstd;
+}
+
 template <bool centred, int size, bool whole, class Row, class T>
 __device__ void normalize_row(const NormForward<T>& in, int64_t r) {
   const Row row(in.x + r * in.columns, in.columns);
   float mean = 0, squares = 0;
   if constexpr (centred) {
-    row.each([&](int, int64_t, const float(&x)[size]) {
-#pragma unroll
-      for (int i = 0; i < size; ++i) mean += x[i];
-    });
+    row.each([&](int, int64_t, const float(&x)[size]) { mean += sum_of(x); });
     mean = Team<whole>::sum(mean) / float(in.columns);
   }
-  row.each([&](int, int64_t, const float(&x)[size]) {
-#pragma unroll
-    for (int i = 0; i < size; ++i) squares += (x[i] - mean) * (x[i] - mean);
-  });
-  float rstd = 1.0f / sqrtf(Team<whole>::sum(squares) / float(in.columns) + in.eps);
-  if (Team<whole>::lane() == 0) {
-    if (in.means) in.means[r] = mean;
-    if (in.rstds) in.rstds[r] = rstd;
-  }
+  row.each([&](int, int64_t, const float(&x)[size]) { squares += squares_of(x, mean); });
+  float rstd = rstd_of(in, r, mean, Team<whole>::sum(squares), Team<whole>::lane() == 0);
   row.each([&](int, int64_t column, const float(&x)[size]) {
-    float y[size], w[size], b[size] = {};
+    float w[size], b[size] = {};
     load(in.weight + column, w);
     if (in.bias) load(in.bias + column, b);
-#pragma unroll
-    for (int i = 0; i < size; ++i) y[i] = (x[i] - mean) * rstd * (w[i] + in.offset) + b[i];
-    store(y, in.y + r * in.columns + column);
+    normalize_pack(in, r, column, mean, rstd, x, w, b);
   });
 }
 
@@ -50,14 +72,52 @@ __device__ void normalize_row(const NormForward<T>& in, int64_t r) {
 template <bool centred, int size, bool whole, class Row, class T>
 __global__ void norm_kernel(NormForward<T> in) {
   int64_t row = blockIdx.x * int64_t(Team<whole>::teams()) + Team<whole>::number();
+  take_turn();
   if (row < in.rows) normalize_row<centred, size, whole, Row>(in, row);
 }
+
+/// Adds up what the warps of a block have for each lane, in order, and then the lanes: the bits of a warp whose lanes
+/// have those packs one after another. Every thread gets the sum.
+template <int packs>
+__device__ float over_packs(float value) {
+  __shared__ float of_packs[packs][kWarp];
+  int lane = int(threadIdx.x) % kWarp;
+  __syncthreads();  // the last call's readers are done
+  of_packs[threadIdx.x / kWarp][lane] = value;
+  __syncthreads();
+  float sum = 0;
+#pragma unroll
+  for (int p = 0; p < packs; ++p) sum += of_packs[p][lane];
+  return over_warp(sum, SumOf());
+}
+
+/// A block of `packs` warps for each row, where rows are few and each step of reading counts: everything is read at
+/// once. The same bits as by a warp.
+template <bool centred, int size, int packs, class T>
+__global__ void __launch_bounds__(packs* kWarp) norm_few_rows(NormForward<T> in) {
+  let_later_kernels_begin();
+  int64_t r = blockIdx.x, column = int64_t(threadIdx.x) * size;
+  bool has_any = column < in.columns;
+  if (has_any) ask_for_line(in.weight + column);
+  if (has_any && in.bias) ask_for_line(in.bias + column);
+  wait_for_earlier_kernels();
+  float x[size] = {}, w[size] = {}, b[size] = {}, mean = 0;
+  if (has_any) load(in.x + r * in.columns + column, x);
+  if (has_any) load(in.weight + column, w);
+  if (has_any && in.bias) load(in.bias + column, b);
+  if constexpr (centred) mean = over_packs<packs>(sum_of(x)) / float(in.columns);
+  float squares = over_packs<packs>(has_any ? squares_of(x, mean) : 0);
+  float rstd = rstd_of(in, r, mean, squares, threadIdx.x == 0);
+  if (has_any) normalize_pack(in, r, column, mean, rstd, x, w, b);
+}
+
+constexpr int64_t kFewNormRows = 264;  ///< two for each of 132 multiprocessors
 
 template <bool centred, int size, bool whole, class Row, class T>
 void launch_norm(const NormForward<T>& in, unsigned threads, cudaStream_t stream, const char* name) {
   int64_t at_once = whole ? 1 : threads / kWarp;
-  norm_kernel<centred, size, whole, Row><<<unsigned((in.rows + at_once - 1) / at_once), threads, 0, stream>>>(in);
-  check_launch(name);
+  launch_early(norm_kernel<centred, size, whole, Row, T>,
+               {unsigned((in.rows + at_once - 1) / at_once), threads, stream}, name, in);
 }
 
 template <bool centred, class T>
@@ -66,6 +126,8 @@ void norm_cuda(const NormForward<T>& in, bool fit, cudaStream_t stream, const ch
   constexpr int size = kPackOf<T>;
   RowTeams teams = row_teams(in.columns, size, fit, 8, kThreads);
   auto run = [&]<int packs>(std::integral_constant<int, packs>) {
+    if (in.rows <= kFewNormRows)
+      return launch_early(norm_few_rows<centred, size, packs, T>, {unsigned(in.rows), packs * kWarp, stream}, name, in);
     launch_norm<centred, size, false, HeldRow<T, size, packs, false>>(in, teams.threads, stream, name);
   };
   if (!teams.held) return launch_norm<centred, 1, true, ReadRow<T>>(in, teams.threads, stream, name);

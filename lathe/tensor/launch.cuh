@@ -21,6 +21,13 @@ inline cudaStream_t stream_of(const Tensor& written) {
 /// After a launch: throws Error when it was refused. What goes wrong while it runs shows at the next wait.
 inline void check_launch(const char* kernel) { check_cuda(cudaGetLastError(), kernel); }
 
+constexpr int kMostShared = 227 * 1024;  ///< bytes of shared memory that a block may have (compute capability 9.0)
+
+/// Lets a kernel have more than 48 KiB of them.
+inline void allow_shared(const void* kernel, int bytes) {
+  check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "shared memory");
+}
+
 constexpr int kThreads = 256;          ///< of a block, where nothing else is said
 constexpr int64_t kMostBlocks = 2112;  ///< 16 for each of 132 multiprocessors: a loop in the kernel does the rest
 

@@ -1,14 +1,15 @@
 #pragma once
 // Kernels that make each element of the output from the same element of up to two inputs.
 
+#include "lathe/tensor/dependent.cuh"
 #include "lathe/tensor/elements.cuh"
-#include "lathe/tensor/launch.cuh"
 
 namespace lathe {
 
 /// A grid-stride loop; each thread takes `size` neighbouring elements at a time.
 template <int size, class A, class B, class Out, class Function>
 __global__ void map_kernel(const A* a, const B* b, Out* out, int64_t packs, Function function) {
+  take_turn();
   for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < packs; i += int64_t(gridDim.x) * blockDim.x) {
     float left[size], right[size], result[size];
     load(a + i * size, left);
@@ -23,9 +24,8 @@ template <int size, class A, class B, class Out, class Function>
 void launch_map(const Tensor& a, const Tensor& b, Tensor& out, Function function, const char* name) {
   int64_t packs = out.elements() / size;
   if (packs == 0) return;
-  map_kernel<size><<<blocks_for(packs), kThreads, 0, stream_of(out)>>>(on_device<const A>(a), on_device<const B>(b),
-                                                                       on_device<Out>(out), packs, function);
-  check_launch(name);
+  launch_early(map_kernel<size, A, B, Out, Function>, {blocks_for(packs), kThreads, stream_of(out)}, name,
+               on_device<const A>(a), on_device<const B>(b), on_device<Out>(out), packs, function);
 }
 
 /// out[i] = function(a[i], b[i]) in f32; b may be empty. `out` may be an input.
