@@ -1,7 +1,7 @@
 #include "lathe/infer/cached_pass.h"
 
 #include "lathe/ops/cache_write.h"
-#include "lathe/ops/rotary.h"
+#include "lathe/ops/rotary_cache.h"
 #include "lathe/ops/rows.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/transfer.h"
@@ -53,11 +53,10 @@ void StepInputs::load(std::span<const Feed> feeds, KvCache& cache, const KvCache
 }
 
 Tensor CachedPass::attend(int layer, const Tensor& qkv, const AttentionSpec& spec) {
-  Tensor rotated = qkv;
-  if (spec.rotary.dims)
-    rotated = rotary(qkv, inputs_.positions, spec.heads + spec.kv_heads, for_length(spec.rotary, cache_.capacity()));
   Tensor& cache = cache_.layer(layer);
-  Tensor q = cache_write(rotated, inputs_.slots, spec.heads, cache);
+  Tensor q = spec.rotary.dims ? rotary_cache(qkv, inputs_.positions, for_length(spec.rotary, cache_.capacity()),
+                                             inputs_.slots, spec.heads, cache)
+                              : cache_write(qkv, inputs_.slots, spec.heads, cache);
   return attention_cached(q, cache, inputs_.offsets, {inputs_.starts, inputs_.lengths, cache_.capacity()}, spec);
 }
 

@@ -6,14 +6,18 @@
 
 namespace lathe {
 
-Tensor cache_write(const Tensor& qkv, const Tensor& slots, int64_t heads, Tensor& cache) {
+void check_cache_write(const Tensor& qkv, const Tensor& slots, int64_t heads, const Tensor& cache) {
   const Shape &x = qkv.shape(), &c = cache.shape();
   require(x.rank() == 3 && c.rank() == 3 && x[1] == heads + c[1] && x[2] == c[2] && qkv.dtype() == cache.dtype(),
           "cache_write: qkv ", name_of(qkv.dtype()), ' ', x, " with ", heads,
           " heads of queries does not fit the cache ", name_of(cache.dtype()), ' ', c);
   require(slots.dtype() == DType::i32 && slots.shape() == Shape{x[0]}, "cache_write: slots ", name_of(slots.dtype()),
           ' ', slots.shape(), " do not fit qkv ", x, "; they must be i32 [", x[0], "]");
-  Tensor q = Tensor::empty({x[0], heads, x[2]}, qkv.dtype());
+}
+
+Tensor cache_write(const Tensor& qkv, const Tensor& slots, int64_t heads, Tensor& cache) {
+  check_cache_write(qkv, slots, heads, cache);
+  Tensor q = Tensor::empty({qkv.shape()[0], heads, qkv.shape()[2]}, qkv.dtype());
   cache_write_kernel({0, 2 * qkv.bytes() + slots.bytes()}, qkv, slots, heads, q, cache);
   return q;
 }

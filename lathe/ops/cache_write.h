@@ -14,4 +14,7 @@ constinit inline Kernel<void(const Tensor& qkv, const Tensor& slots, int64_t hea
 /// Throws Error when shapes do not fit. Slots are not checked. Not differentiable.
 Tensor cache_write(const Tensor& qkv, const Tensor& slots, int64_t heads, Tensor& cache);
 
+/// Throws what cache_write() throws.
+void check_cache_write(const Tensor& qkv, const Tensor& slots, int64_t heads, const Tensor& cache);
+
 }  // namespace lathe

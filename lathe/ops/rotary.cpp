@@ -53,7 +53,9 @@ double frequency_of(const RotarySpec& spec, double theta, int64_t pair) {
   return spec.dims ? std::pow(theta, -2.0 * double(pair) / double(spec.dims)) : 0;
 }
 
-void check(const Tensor& qkv, const Tensor& positions, int64_t rotated_heads, const RotarySpec& spec) {
+}  // namespace
+
+void check_rotary(const Tensor& qkv, const Tensor& positions, int64_t rotated_heads, const RotarySpec& spec) {
   require(qkv.shape().rank() == 3, "rotary: x ", qkv.shape(), " is not [tokens, heads, head_dim]");
   require(qkv.dtype() == DType::f32 || qkv.dtype() == DType::bf16, "rotary: x is ", name_of(qkv.dtype()),
           ", not f32 or bf16");
@@ -66,6 +68,8 @@ void check(const Tensor& qkv, const Tensor& positions, int64_t rotated_heads, co
           qkv.shape()[1]);
   rotary_frequency(spec, 0);
 }
+
+namespace {
 
 Tensor turned(const Tensor& x, const Tensor& positions, int64_t rotated_heads, const RotarySpec& spec, bool back) {
   Tensor out = x.unique() && !x.is_leaf() ? x.detached() : Tensor::empty_like(x);
@@ -153,7 +157,7 @@ RotarySpec for_length(const RotarySpec& spec, int64_t longest) {
 }
 
 Tensor rotary(const Tensor& qkv, const Tensor& positions, int64_t rotated_heads, const RotarySpec& spec) {
-  check(qkv, positions, rotated_heads, spec);
+  check_rotary(qkv, positions, rotated_heads, spec);
   Tensor out = turned(qkv, positions, rotated_heads, spec, false);
   record({&out}, {&qkv}, {[positions, rotated_heads, spec](std::span<const Tensor> dy) -> Gradients {
            return {turned(dy[0], positions, rotated_heads, spec, true)};

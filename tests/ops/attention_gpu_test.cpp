@@ -5,6 +5,7 @@
 #include "attention_support.h"
 #include "lathe/ops/attention.h"
 #include "lathe/ops/cache_write.h"
+#include "lathe/ops/rotary_cache.h"
 
 namespace lathe {
 namespace {
@@ -146,6 +147,26 @@ TEST_F(GpuAttention, CacheWritePutsKeysAndValuesWhereTheSlotsSay) {
         return std::pair(floats_of(q), floats_of(cache));
       };
       EXPECT_EQ(run({}), run(kGpu)) << dim;
+    }
+}
+
+TEST_F(GpuAttention, RotaryCacheIsRotaryAndThenCacheWrite) {
+  Runtime runtime(kGpu, 1 << 24);
+  for (DType dtype : {DType::f32, DType::bf16})
+    for (const RotarySpec& spec :
+         {RotarySpec{.dims = 64}, RotarySpec{.dims = 20}, RotarySpec{.dims = 32, .interleaved = true}}) {
+      Tensor positions = numbers_of({70, 0, 1000}), slots = numbers_of({6, 0, 2});
+      auto run = [&](auto&& write) {
+        Tensor qkv = normal_numbers({3, 6, 64}, 1, dtype), cache = normal_numbers({7, 4, 64}, 2, dtype);
+        Tensor q = write(qkv, cache);
+        return std::pair(floats_of(q), floats_of(cache));
+      };
+      auto apart = run([&](const Tensor& qkv, Tensor& cache) {
+        return cache_write(rotary(qkv, positions, 4, spec), slots, 2, cache);
+      });
+      auto at_once =
+          run([&](const Tensor& qkv, Tensor& cache) { return rotary_cache(qkv, positions, spec, slots, 2, cache); });
+      EXPECT_EQ(apart, at_once) << spec.dims << ' ' << name_of(dtype);
     }
 }
 

@@ -1,0 +1,139 @@
+#pragma once
+// The kernel that rotates heads by their token's position.
+
+#include <numbers>
+
+#include "lathe/base/error.h"
+#include "lathe/ops/rotary.h"
+#include "lathe/ops/row_packs.cuh"
+
+namespace lathe {
+
+constexpr int kMostPairs = 256;    ///< of a head
+constexpr int kMostThreads = 128;  ///< of a token
+
+/// Turns from one position to the next, of each pair: constants of the launch.
+struct PairTurns {
+  double of_pair[kMostPairs];
+};
+
+inline PairTurns turns_of(const RotarySpec& spec) {
+  require(spec.dims / 2 <= kMostPairs, "rotary: on a GPU at most ", 2 * kMostPairs, " values of a head, not ",
+          spec.dims);
+  PairTurns turns;
+  for (int64_t pair = 0; pair < spec.dims / 2; ++pair)
+    turns.of_pair[pair] = rotary_frequency(spec, pair) / (2 * std::numbers::pi);
+  return turns;
+}
+
+/// x [tokens, heads, head_dim], of which the first `kept_heads` go to out [tokens, kept_heads, head_dim], the others to
+/// their token's slot of cache [slots, heads - kept_heads, head_dim].
+template <class T>
+struct RotaryInput {
+  const T* x;
+  const int32_t* positions;
+  T* out;
+  int64_t rotated_heads, heads, head_dim;
+  int half;       ///< pairs of a head
+  bool adjacent;  ///< pairs (2i, 2i + 1)
+  float magnitude, sign;
+  int64_t kept_heads;
+  const int32_t* slots = nullptr;
+  T* cache = nullptr;
+
+  /// Of this block's token.
+  __device__ T* to(int64_t head) const {
+    if (head < kept_heads) return out + (blockIdx.x * kept_heads + head) * head_dim;
+    return cache + (slots[blockIdx.x] * (heads - kept_heads) + head - kept_heads) * head_dim;
+  }
+};
+
+template <int size, class T>
+__device__ void turn_apart(const RotaryInput<T>& in, const float* cosines, const float* sines, const T* x) {
+  int packs = in.half / size, all = int(in.rotated_heads) * packs;
+  for (int i = int(threadIdx.x); i < all; i += int(blockDim.x)) {
+    int head = i / packs, pair = (i - head * packs) * size;
+    const T* from = x + head * in.head_dim + pair;
+    T* to = in.to(head) + pair;
+    float a[size], b[size];
+    load(from, a);
+    load(from + in.half, b);
+#pragma unroll
+    for (int j = 0; j < size; ++j) {
+      float first = a[j] * cosines[pair + j] - b[j] * sines[pair + j];
+      b[j] = b[j] * cosines[pair + j] + a[j] * sines[pair + j];
+      a[j] = first;
+    }
+    store(a, to);
+    store(b, to + in.half);
+  }
+}
+
+template <class T>
+__device__ void turn_adjacent(const RotaryInput<T>& in, const float* cosines, const float* sines, const T* x) {
+  for (int i = int(threadIdx.x); i < int(in.rotated_heads) * in.half; i += int(blockDim.x)) {
+    int head = i / in.half, pair = i - head * in.half;
+    const T* from = x + head * in.head_dim + 2 * pair;
+    T* to = in.to(head) + 2 * pair;
+    float a = to_float(from[0]), b = to_float(from[1]);
+    to[0] = from_float<T>(a * cosines[pair] - b * sines[pair]);
+    to[1] = from_float<T>(b * cosines[pair] + a * sines[pair]);
+  }
+}
+
+/// What is not rotated: the ends of rotated heads, and whole heads after them.
+template <int size, class T>
+__device__ void copy_rest(const RotaryInput<T>& in, const T* x) {
+  int dims = 2 * in.half, rest = int(in.head_dim) - dims, packs = int(in.head_dim) / size;
+  for (int i = int(threadIdx.x); i < int(in.rotated_heads) * rest; i += int(blockDim.x)) {
+    int head = i / rest, at = dims + i % rest;
+    in.to(head)[at] = x[head * in.head_dim + at];
+  }
+  for (int i = int(in.rotated_heads) * packs + int(threadIdx.x); i < int(in.heads) * packs; i += int(blockDim.x)) {
+    int head = i / packs, at = (i - head * packs) * size;
+    float values[size];
+    load(x + head * in.head_dim + at, values);
+    store(values, in.to(head) + at);
+  }
+}
+
+/// A block for each token: cosines and sines once, then all heads. Whole turns are taken off in f64, which an angle at
+/// position 100,000 needs. Positions and slots were uploaded, not written by a kernel: they are read before waiting.
+template <int size, class T>
+__global__ void __launch_bounds__(kMostThreads) rotate(RotaryInput<T> in, const __grid_constant__ PairTurns turns) {
+  __shared__ float cosines[kMostPairs], sines[kMostPairs];
+  let_later_kernels_begin();
+  double position = double(in.positions[blockIdx.x]);
+  for (int pair = int(threadIdx.x); pair < in.half; pair += int(blockDim.x)) {
+    double turned = position * turns.of_pair[pair];
+    float sine, cosine;
+    sincospif(2.0f * float(turned - rint(turned)), &sine, &cosine);
+    cosines[pair] = in.magnitude * cosine;
+    sines[pair] = in.magnitude * in.sign * sine;
+  }
+  wait_for_earlier_kernels();
+  __syncthreads();
+  const T* x = in.x + blockIdx.x * in.heads * in.head_dim;
+  if (in.adjacent)
+    turn_adjacent(in, cosines, sines, x);
+  else
+    turn_apart<size>(in, cosines, sines, x);
+  if (in.x != in.out) copy_rest<size>(in, x);
+}
+
+/// `tensors`: all that are read or written.
+template <class T>
+void launch_rotate(const RotaryInput<T>& in, const RotarySpec& spec, int64_t tokens,
+                   std::initializer_list<const Tensor*> tensors, cudaStream_t stream, const char* name) {
+  if (tokens == 0) return;
+  PairTurns turns = turns_of(spec);
+  auto run = [&]<int size>(std::integral_constant<int, size>) {
+    int64_t packs = in.rotated_heads * in.half / size;
+    auto threads = unsigned(std::clamp<int64_t>((packs + 31) / 32 * 32, 32, kMostThreads));
+    launch_early(rotate<size, T>, {unsigned(tokens), threads, stream}, name, in, turns);
+  };
+  if (in.head_dim % kPackOf<T> == 0) return visit_pack<T>(spec.dims / 2, tensors, run);
+  run(std::integral_constant<int, 1>());
+}
+
+}  // namespace lathe
