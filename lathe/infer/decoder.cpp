@@ -7,6 +7,7 @@
 #include "lathe/models/family.h"
 #include "lathe/models/parts.h"
 #include "lathe/nn/prepare.h"
+#include "lathe/ops/likeliest.h"
 #include "lathe/ops/matmul_choices.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
@@ -15,9 +16,9 @@ namespace lathe {
 
 namespace {
 
-Tensor logits_of(int64_t sequences, int64_t columns, DType dtype) {
+Tensor kept(const Shape& shape, DType dtype) {
   PurposeScope scope(Purpose::workspace);
-  return Tensor::empty({sequences, columns}, dtype);
+  return Tensor::empty(shape, dtype);
 }
 
 /// What `limits` says of sources, or nothing without them.
@@ -37,7 +38,8 @@ Decoder::Decoder(Model& model, const ModelConfig& config, DType dtype, const Dec
       encoding_(for_sources<EncodingPass>(
           limits, EncodingLimits{.tokens = limits.step_source_tokens, .sequences = limits.sources})),
       inputs_(limits.step_tokens, limits.sequences),
-      logits_(logits_of(limits.sequences, padded_vocabulary(config.vocab_size), dtype)),
+      logits_(kept({limits.sequences, padded_vocabulary(config.vocab_size)}, dtype)),
+      likeliest_(kept({limits.sequences}, DType::i32)),
       pass_(inputs_, cache_, memory_ ? &*memory_ : nullptr),
       graphs_(graphs) {
   if (limits.step_tokens < limits.sequences || limits.sequences < 1 || limits.length < 1)
@@ -60,6 +62,12 @@ void Decoder::step(std::span<const Feed> feeds, const std::function<void(const T
     forward(count);
   }
   use(logits_.rows(0, count));
+}
+
+Tensor Decoder::likeliest(int64_t feeds, int64_t vocabulary) {
+  Tensor ids = likeliest_.rows(0, feeds);
+  lathe::likeliest(logits_.rows(0, feeds), vocabulary, ids);
+  return ids;
 }
 
 void Decoder::start(std::span<const Source> sources, std::span<const Feed> feeds,

@@ -40,6 +40,9 @@ class Decoder {
   /// each to `use`.
   void step(std::span<const Feed> feeds, const std::function<void(const Tensor& logits)>& use);
   void largest_step();
+  /// The token of the highest of the first `vocabulary` logits of each of the last step's `feeds`, i32 [feeds]; -1
+  /// where logits are no numbers. Until the next step.
+  Tensor likeliest(int64_t feeds, int64_t vocabulary);
   /// A step before which the encoder reads `sources`, of which nothing was known, and after which their memory stays:
   /// an episode of its own kind, the largest of which is largest_start().
   void start(std::span<const Source> sources, std::span<const Feed> feeds,
@@ -68,7 +71,8 @@ class Decoder {
   std::optional<KvCache> memory_;
   std::optional<EncodingPass> encoding_;
   StepInputs inputs_;
-  Tensor logits_;  ///< [sequences, columns of logits]
+  Tensor logits_;     ///< [sequences, columns of logits]
+  Tensor likeliest_;  ///< i32 [sequences]
   CachedPass pass_;
   Graphs* graphs_;
   std::set<int64_t> decoded_;  ///< numbers of sequences of the decoding steps so far

@@ -125,10 +125,10 @@ class Generation {
       feeds.push_back({sequence.seat, tokens});
       fed.push_back(&sequence);
     }
-    auto use = [&](const Tensor& device_logits) {
-      HostLogits logits(device_logits);
-      choose(fed, feeds, logits);
-      for (size_t i = 0; i < fed.size(); ++i) take(*fed[i], feeds[i].tokens.size(), logits.known());
+    auto use = [&](const Tensor& logits) {
+      bool known = !logits.is_meta();
+      if (known) is_greedy(g_.options_.sampling) ? choose_likeliest(fed) : choose(fed, feeds, HostLogits(logits));
+      for (size_t i = 0; i < fed.size(); ++i) take(*fed[i], feeds[i].tokens.size(), known);
     };
     auto episode = [&] { sources.empty() ? g_.decoder_.step(feeds, use) : g_.decoder_.start(sources, feeds, use); };
     const auto& run = sources.empty() ? hooks_.run_step : hooks_.run_start;
@@ -141,16 +141,26 @@ class Generation {
     return reads ? std::span<const TokenId>(prompts_[sequence.prompt_number]) : std::span<const TokenId>();
   }
 
+  int64_t vocabulary() const { return std::min(g_.decoder_.vocabulary(), g_.tokenizer_.vocabulary_size()); }
+
+  /// As choose() for samplers that take the likeliest token: nothing but that is read back.
+  void choose_likeliest(std::span<Sequence* const> fed) {
+    ReadBack ids(g_.decoder_.likeliest(int64_t(fed.size()), vocabulary()));
+    for (size_t i = 0; i < fed.size(); ++i) {
+      int64_t forced = forced_token(*fed[i]), likeliest = ids.data<int32_t>()[i];
+      require(likeliest >= 0, kLogitsAreNoNumbers);
+      fed[i]->chosen = TokenId(forced >= 0 ? forced : likeliest);
+    }
+  }
+
   /// What follows the last token of every sequence whose tokens all have been seen then.
-  void choose(std::span<Sequence* const> fed, std::span<const Feed> feeds, HostLogits& logits) {
-    if (!logits.known()) return;
-    int64_t vocabulary = std::min(g_.decoder_.vocabulary(), g_.tokenizer_.vocabulary_size());
+  void choose(std::span<Sequence* const> fed, std::span<const Feed> feeds, const HostLogits& logits) {
     std::vector<std::exception_ptr> thrown(fed.size());  // none may leave a parallel region
 #pragma omp parallel for schedule(static) if (fed.size() > 1)
     for (size_t i = 0; i < fed.size(); ++i) try {
         Sequence& sequence = *fed[i];
         if (sequence.fed + feeds[i].tokens.size() < sequence.history.size()) continue;
-        std::span<const float> row = logits.row(int64_t(i), vocabulary, sequence.logits);
+        std::span<const float> row = logits.row(int64_t(i), vocabulary(), sequence.logits);
         int64_t forced = forced_token(sequence);
         sequence.chosen = forced >= 0 ? TokenId(forced) : sequence.sampler.choose(row, sequence.history);
       } catch (...) {
@@ -259,7 +269,7 @@ DecoderLimits limits_for(std::span<const std::vector<TokenId>> prompts, int64_t 
     limits.length = std::max(limits.length, std::min(tokens + std::min(max_new_tokens, context), context));
     all += std::min(tokens, Generator::kChunk);
   }
-  limits.step_tokens = std::max(limits.sequences, std::min(all, Generator::kChunk));
+  limits.step_tokens = std::max(limits.sequences, std::min(all, Generator::kStepTokens));
   return limits;
 }
 

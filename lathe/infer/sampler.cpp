@@ -12,6 +12,25 @@ bool likelier(const Candidate& a, const Candidate& b) {
   return a.probability != b.probability ? a.probability > b.probability : a.token < b.token;
 }
 
+void require_numbers(std::span<const float> logits) {
+  int bad = 0;
+#pragma omp simd reduction(| : bad)
+  for (size_t i = 0; i < logits.size(); ++i) bad |= !(logits[i] < INFINITY);  // NaN too
+  require(!bad, kLogitsAreNoNumbers);
+}
+
+float highest_of(std::span<const float> scores) {
+  float highest = -INFINITY;
+#pragma omp simd reduction(max : highest)
+  for (size_t i = 0; i < scores.size(); ++i) highest = std::max(highest, scores[i]);
+  return highest;
+}
+
+/// The first of the highest.
+uint32_t likeliest(std::span<const float> scores) {
+  return uint32_t(std::find(scores.begin(), scores.end(), highest_of(scores)) - scores.begin());
+}
+
 double sum_of(std::span<const Candidate> candidates) {
   double sum = 0;
   for (const Candidate& candidate : candidates) sum += double(candidate.probability);
@@ -29,6 +48,10 @@ void check_sampling(const SamplingOptions& o) {
   require(o.no_repeat_ngram_size >= 0, "the size of n-grams that must not repeat, ", o.no_repeat_ngram_size,
           ", must not be negative; 0 lets all repeat");
   require(o.min_p >= 0 && o.min_p <= 1, "min-p ", o.min_p, " must be from 0 to 1");
+}
+
+bool is_greedy(const SamplingOptions& o) {
+  return o.temperature == 0 && o.repetition_penalty == 1 && o.no_repeat_ngram_size == 0;
 }
 
 void penalize_repeats(std::span<float> scores, std::span<const uint32_t> history, double by) {
@@ -57,10 +80,7 @@ Sampler::Sampler(const SamplingOptions& options, uint64_t stream)
 }
 
 uint32_t Sampler::choose(std::span<const float> logits, std::span<const uint32_t> history) {
-  if (options_.temperature == 0) {
-    penalize(logits, history);
-    return uint32_t(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
-  }
+  if (options_.temperature == 0) return likeliest(penalized(logits, history));
   std::span<const Candidate> from = candidates(logits, history);
   double left = double(random_.uniform(history.size()));
   for (const Candidate& candidate : from)
@@ -70,11 +90,11 @@ uint32_t Sampler::choose(std::span<const float> logits, std::span<const uint32_t
 }
 
 std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const uint32_t> history) {
-  penalize(logits, history);
-  float highest = *std::max_element(logits_.begin(), logits_.end()), scale = float(1 / options_.temperature);
-  candidates_.resize(logits_.size());
-  for (size_t i = 0; i < logits_.size(); ++i)
-    candidates_[i] = {uint32_t(i), std::exp((logits_[i] - highest) * scale)};  // 1 for the likeliest
+  std::span<const float> scores = penalized(logits, history);
+  float highest = highest_of(scores), scale = float(1 / options_.temperature);
+  candidates_.resize(scores.size());
+  for (size_t i = 0; i < scores.size(); ++i)
+    candidates_[i] = {uint32_t(i), std::exp((scores[i] - highest) * scale)};  // 1 for the likeliest
   if (options_.top_k > 0) keep_likeliest(size_t(options_.top_k));
   if (options_.top_p < 1) keep_share(options_.top_p);
   if (options_.min_p > 0)
@@ -84,12 +104,13 @@ std::span<const Candidate> Sampler::candidates(std::span<const float> logits, st
   return candidates_;
 }
 
-void Sampler::penalize(std::span<const float> logits, std::span<const uint32_t> history) {
+std::span<const float> Sampler::penalized(std::span<const float> logits, std::span<const uint32_t> history) {
+  require_numbers(logits);
+  if (options_.repetition_penalty == 1 && options_.no_repeat_ngram_size == 0) return logits;
   logits_.assign(logits.begin(), logits.end());
-  require(std::all_of(logits.begin(), logits.end(), [](float x) { return x < INFINITY; }),  // false for NaN too
-          "the model gives logits that are no numbers; its weights are damaged, or its training failed");
   penalize_repeats(logits_, history, options_.repetition_penalty);
   forbid_repeats(logits_, history, options_.no_repeat_ngram_size);
+  return logits_;
 }
 
 void Sampler::keep_likeliest(size_t count) {

@@ -26,6 +26,10 @@ void forbid_repeats(std::span<float> scores, std::span<const uint32_t> history, 
 
 /// Throws Error naming the option that is out of range.
 void check_sampling(const SamplingOptions& options);
+/// Whether the likeliest token is taken, whatever came before.
+bool is_greedy(const SamplingOptions& options);
+inline constexpr const char* kLogitsAreNoNumbers =
+    "the model gives logits that are no numbers; its weights are damaged, or its training failed";
 
 struct Candidate {
   uint32_t token;
@@ -52,7 +56,8 @@ class Sampler {
   std::vector<float> logits_;
   std::vector<Candidate> candidates_;
 
-  void penalize(std::span<const float> logits, std::span<const uint32_t> history);
+  /// `logits`, or what repeats make of them.
+  std::span<const float> penalized(std::span<const float> logits, std::span<const uint32_t> history);
   void keep_likeliest(size_t count);
   void keep_share(double share);
 };

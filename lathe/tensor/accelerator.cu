@@ -45,21 +45,25 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
-/// A place for small downloads. Taking pinned memory stops the device, so places are used again.
+/// A place for downloads. Taking pinned memory stops the device, so places are used again.
 struct Landing {
-  static constexpr int64_t kBytes = 4096;
-  Pinned pinned{kBytes};
+  explicit Landing(int64_t bytes) : pinned(bytes) {}
+  Pinned pinned;
   Event arrived;
 };
 using Landings = std::vector<std::unique_ptr<Landing>>;
+constexpr int64_t kLandingUnit = 4096;
 
 class CudaDownload : public Download {
  public:
   CudaDownload(const std::byte* from, int64_t bytes, cudaStream_t stream, Landings& free) : bytes_(bytes), free_(free) {
-    if (bytes > Landing::kBytes) throw InternalError("a late download is for a few values");
-    if (free.empty()) free.push_back(std::make_unique<Landing>());
-    landing_ = std::move(free.back());
-    free.pop_back();
+    auto fits = [&](const std::unique_ptr<Landing>& landing) { return landing->pinned.size() >= bytes; };
+    if (auto at = std::find_if(free.begin(), free.end(), fits); at != free.end()) {
+      landing_ = std::move(*at);
+      free.erase(at);
+    } else {
+      landing_ = std::make_unique<Landing>((bytes + kLandingUnit - 1) / kLandingUnit * kLandingUnit);
+    }
     check_cuda(cudaMemcpyAsync(landing_->pinned.data(), from, size_t(bytes), cudaMemcpyDeviceToHost, stream),
                "download");
     landing_->arrived.record(stream);

@@ -37,7 +37,8 @@ class Accelerator {
   virtual void upload(Bytes from, std::byte* to) = 0;
   /// The same; `to` is filled at return. Throws InternalError within a graph.
   virtual void download(const std::byte* from, std::span<std::byte> to) = 0;
-  /// The same for at most 4096 bytes, without waiting. Must not outlive the accelerator.
+  /// The same without waiting, for what is read back again and again: the pinned memory is kept. Must not outlive the
+  /// accelerator.
   virtual std::unique_ptr<Download> download_later(const std::byte* from, int64_t bytes) = 0;
 
   /// Pinned host bytes that uploads so far would take in a graph.

@@ -4,8 +4,10 @@
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/ops/layer_norm.h"
+#include "lathe/ops/likeliest.h"
 #include "lathe/ops/rms_norm.h"
 #include "lathe/ops/rotary.h"
+#include "tests/ops/attention_support.h"
 #include "tests/ops/op_support.h"
 
 namespace lathe {
@@ -13,6 +15,8 @@ namespace {
 
 using Inputs = std::span<const Tensor>;
 using GpuOps = GpuTest;
+
+constexpr Device kGpu{Backend::cuda};
 
 TEST_F(GpuOps, AreHeldAgainstTheCpuByEveryCheckOfAnOp) {
   bool compared = false;
@@ -54,6 +58,32 @@ TEST_F(GpuOps, NormsOfEveryWayToShareRows) {
     check_op(text("layer_norm ", shape), inputs, layer, kGpuOnly);
     check_op(text("layer_norm without bias ", shape), {inputs[0], inputs[1]}, layer_without_bias, kGpuOnly);
   }
+}
+
+TEST_F(GpuOps, NormsOfFewRowsHaveTheBitsOfMany) {
+  Runtime runtime(kGpu, 1 << 26);
+  for (int64_t columns : {128, 576, 768, 1024, 2048}) {
+    Tensor x = normal_numbers({600, columns}, 1, DType::bf16), weight = normal_numbers({columns}, 2);
+    std::vector<float> all = values_of(rms_norm(x, weight, 1e-5f)),
+                       first = values_of(rms_norm(x.rows(0, 5), weight, 1e-5f));
+    EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << columns;
+    all = values_of(layer_norm(x, weight, weight, 1e-5f)),
+    first = values_of(layer_norm(x.rows(0, 5), weight, weight, 1e-5f));
+    EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << columns;
+  }
+}
+
+TEST_F(GpuOps, LikeliestIsWhatTheCpuTakes) {
+  for (DType dtype : {DType::f32, DType::bf16})
+    for (int64_t columns : {50257, 32000, 7}) {
+      auto run = [&](Device device) {
+        Runtime runtime(device, 1 << 26);
+        Tensor logits = normal_numbers({9, columns + 5}, 3, dtype), ids = Tensor::empty({9}, DType::i32);
+        likeliest(logits, columns, ids);
+        return values_of(ids);
+      };
+      EXPECT_EQ(run({}), run(kGpu)) << columns;
+    }
 }
 
 std::vector<int32_t> ids_of(int32_t count, int32_t vocabulary, int32_t frequent) {

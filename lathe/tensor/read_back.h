@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+
+#include "lathe/tensor/tensor.h"
+
+namespace lathe {
+
+/// What a tensor holds now, for the host to read: its own bytes on a CPU, on a GPU a copy in pinned memory, which is
+/// kept for the next one. For what is read at every step; must not outlive the tensor. Nothing on meta.
+class ReadBack {
+ public:
+  explicit ReadBack(const Tensor& tensor) {
+    if (tensor.is_meta()) return;
+    bytes_ = tensor.data<std::byte>();
+    Accelerator* gpu = tensor.storage().runtime().accelerator.get();
+    if (!gpu) return;
+    download_ = gpu->download_later(bytes_, tensor.bytes());
+    bytes_ = download_->wait().data();
+  }
+  bool known() const { return bytes_ != nullptr; }
+  template <class T>
+  const T* data() const {
+    return reinterpret_cast<const T*>(bytes_);
+  }
+
+ private:
+  std::unique_ptr<Download> download_;
+  const std::byte* bytes_ = nullptr;
+};
+
+}  // namespace lathe
