@@ -23,17 +23,7 @@ void multiply_cuda(const Product& product, Tensor& workspace, Tensor& out) {
     map_alike(product.residual, out, out, Add(), "matmul");
     matrices.residual = nullptr;
   }
-  bool done = multiply_by_library({.a = library_matrix(matrices.a),
-                                   .b = library_matrix(matrices.b),
-                                   .depth = matrices.a.depth,
-                                   .out = matrices.out,
-                                   .out_dtype = matrices.out_dtype,
-                                   .add = matrices.add,
-                                   .bias = matrices.bias,
-                                   .residual = matrices.residual,
-                                   .workspace = matrices.workspace},
-                                  stream_of(out));
-  if (!done) multiply_by_tiles(matrices, stream_of(out));
+  multiply_many_rows(matrices, stream_of(out));
 }
 
 void multiply_groups_cuda(const Product& product, const Tensor& offsets, Tensor&, Tensor& out) {
@@ -69,6 +59,24 @@ void packed_rows_cuda(const Tensor& panels, const Shape& shape, const Tensor& id
   else
     gather(Element<uint16_t>());
 }
+
+}  // namespace
+
+void multiply_many_rows(const MatrixProduct& m, cudaStream_t stream) {
+  bool done = multiply_by_library({.a = library_matrix(m.a),
+                                   .b = library_matrix(m.b),
+                                   .depth = m.a.depth,
+                                   .out = m.out,
+                                   .out_dtype = m.out_dtype,
+                                   .add = m.add,
+                                   .bias = m.bias,
+                                   .residual = m.residual,
+                                   .workspace = m.workspace},
+                                  stream);
+  if (!done) multiply_by_tiles(m, stream);
+}
+
+namespace {
 
 const bool provided = product_kernel.provide(Backend::cuda, multiply_cuda) &&
                       group_product_kernel.provide(Backend::cuda, multiply_groups_cuda) &&

@@ -16,6 +16,10 @@ bool few_rows_fit(const MatrixProduct& product);
 /// `b_is_constant`: no kernel of this program writes b, so that it may be read before earlier kernels end.
 void multiply_few_rows(const MatrixProduct& product, bool b_is_constant, cudaStream_t stream);
 
+/// By the library, or where it cannot slowly; not both `add` and `residual`. Its workspace has kGpuProductWorkspace
+/// bytes and, with a bias, one row of out behind them.
+void multiply_many_rows(const MatrixProduct& product, cudaStream_t stream);
+
 /// Any product, slowly.
 void multiply_by_tiles(const MatrixProduct& product, cudaStream_t stream);
 
