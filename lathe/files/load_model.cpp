@@ -2,6 +2,7 @@
 
 #include "lathe/models/family.h"
 #include "lathe/nn/prepare.h"
+#include "lathe/quant/block_records.h"
 #include "lathe/quant/block_weight.h"
 
 namespace lathe {
@@ -10,11 +11,12 @@ std::unique_ptr<Model> load_model(const TensorFiles& files, const ModelConfig& c
   std::unique_ptr<Model> model = make_model(config);
   const std::string& prefix = family_named(config.model_type).tensor_prefix;
   files.require_all_used(model->inventory());
-  if (Runtime::current().device.backend == Backend::cpu)
-    use_blocks(*model, [&](const std::string& name) -> const BlockFormat* {
-      const FileTensor* tensor = files.find(name, prefix);
-      return tensor && tensor->out_in ? find_block_format(tensor->type) : nullptr;
-    });
+  bool on_gpu = Runtime::current().device.backend == Backend::cuda;
+  use_blocks(*model, [&](const std::string& name) -> const BlockFormat* {
+    const FileTensor* tensor = files.find(name, prefix);
+    const BlockFormat* format = tensor && tensor->out_in ? find_block_format(tensor->type) : nullptr;
+    return format && (!on_gpu || has_records(*format)) ? format : nullptr;
+  });
   prepare_for_use(*model, compute, [&](const Inventory& some) { load_tensors(some, files, prefix); });
   return model;
 }

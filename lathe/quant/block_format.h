@@ -24,6 +24,7 @@ struct BlockFormat {
   int64_t elements = 32;               ///< of a block, at most 256
   int64_t bytes = 0;                   ///< of a block
   int64_t group = 32;                  ///< elements that have one scale
+  bool lows = false;                   ///< there are some; else they are 0
   int offset = 0;                      ///< a code stands for code - offset,
   std::span<const int8_t> table = {};  ///< or for table[code], where there is one
   void (*split)(const std::byte* block, BlockParts& parts) = nullptr;

@@ -5,6 +5,8 @@
 #include "lathe/ops/parallel.h"
 #include "lathe/quant/block_panels.h"
 #include "lathe/quant/block_product.h"
+#include "lathe/quant/block_records.h"
+#include "lathe/tensor/host_bytes.h"
 
 namespace lathe {
 namespace {
@@ -91,9 +93,28 @@ void rows_plain(std::span<const BlockMatrix> parts, const Tensor& ids, Tensor& r
 
 const bool provided = block_rows_kernel.provide(Isa::plain, rows_plain) && block_pack_kernel.provide(Isa::plain, pack);
 
+bool on_gpu() { return Runtime::current().device.backend == Backend::cuda; }
+
 const BlockPanels* panels_here(const BlockFormat& format) {
-  if (Runtime::current().device.backend == Backend::cuda) return nullptr;
-  return find_block_panels(isa(), format);
+  return on_gpu() ? nullptr : find_block_panels(isa(), format);
+}
+
+Tensor bytes_of(const Tensor& rows, int64_t first, int64_t size) {
+  if (rows.offset() + first + size > rows.storage().bytes())
+    throw InternalError(text("rows ", rows.shape(), " have no room for their ", first + size, " packed bytes"));
+  return Tensor::view(rows.shared_storage(), rows.offset() + first, {size}, DType::u8);
+}
+
+/// By the host: once a weight, while it is loaded.
+BlockMatrix pack_for_gpu(const BlockFormat& format, const Tensor& rows) {
+  int64_t count = rows.shape()[0], in = rows.shape()[1] / format.bytes * format.elements;
+  Tensor packed = bytes_of(rows, 0, BlockRecords(format).bytes_of({count, in}));
+  if (!rows.is_meta() && count > 0) {
+    HostBytes from(rows, HostBytes::Use::read), to(packed, HostBytes::Use::write);
+    pack_records(format, from.data<std::byte>(), count, in, to.data<std::byte>());
+    to.store();
+  }
+  return {&format, packed, {count, in}, true};
 }
 
 }  // namespace
@@ -101,20 +122,18 @@ const BlockPanels* panels_here(const BlockFormat& format) {
 int64_t packed_bytes(const BlockFormat& format, const Shape& shape) {
   const BlockPanels* panels = panels_here(format);
   int64_t bytes = shape[0] * bytes_of_row(format, shape[1]);
+  if (on_gpu()) return std::max(bytes, BlockRecords(format).bytes_of(shape));
   if (!panels) return bytes;
   return std::max(bytes, (shape[0] + kPanelRows - 1) / kPanelRows * panel_bytes(format, *panels, shape[1]));
 }
 
 BlockMatrix pack_in_place(const BlockFormat& format, const Tensor& rows) {
   int64_t count = rows.shape()[0], row_bytes = rows.shape()[1], in = row_bytes / format.bytes * format.elements;
+  if (on_gpu()) return pack_for_gpu(format, rows);
   const BlockPanels* panels = panels_here(format);
   if (!panels || count == 0) return {&format, rows.detached(), {count, in}, panels != nullptr};
   int64_t of_panel = panel_bytes(format, *panels, in), bytes = (count + kPanelRows - 1) / kPanelRows * of_panel;
-  auto bytes_at = [&](int64_t first, int64_t size) {
-    return Tensor::view(rows.shared_storage(), rows.offset() + first, {size}, DType::u8);
-  };
-  if (rows.offset() + bytes > rows.storage().bytes())
-    throw InternalError(text("rows ", rows.shape(), " have no room for their ", bytes, " packed bytes"));
+  Tensor whole = bytes_of(rows, 0, bytes);
   int64_t most = std::max<int64_t>(kPackBytes / (kPanelRows * row_bytes), 1) * kPanelRows;
   PurposeScope scope(Purpose::workspace);
   Tensor copy = Tensor::empty({std::min(most, count), row_bytes}, DType::u8);
@@ -123,10 +142,11 @@ BlockMatrix pack_in_place(const BlockFormat& format, const Tensor& rows) {
   for (int64_t i = 0; i < batches; ++i) {  // from the side on which nothing is overwritten before it is read
     int64_t first = (shrinks ? i : batches - 1 - i) * most;
     Tensor some = rows.rows(first, std::min(most, count - first));
-    Tensor packed = bytes_at(first / kPanelRows * of_panel, (some.shape()[0] + kPanelRows - 1) / kPanelRows * of_panel);
+    int64_t panels_of_some = (some.shape()[0] + kPanelRows - 1) / kPanelRows;
+    Tensor packed = bytes_of(rows, first / kPanelRows * of_panel, panels_of_some * of_panel);
     block_pack_kernel({0, 2 * some.bytes() + packed.bytes()}, format, some, copy, packed);
   }
-  return {&format, bytes_at(0, bytes), {count, in}, true};
+  return {&format, whole, {count, in}, true};
 }
 
 }  // namespace lathe

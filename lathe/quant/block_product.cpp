@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lathe/ops/matmul_checks.h"
+#include "lathe/ops/matmul_choices.h"
 #include "lathe/quant/block_workspace.h"
 #include "lathe/quant/rounded_rows.h"
 
@@ -19,13 +20,6 @@ int64_t bytes_of(const BlockProduct& product, const Tensor& out) {
   return bytes;
 }
 
-Tensor workspace_for(const Tensor& x, bool with_wide) {
-  PurposeScope scope(Purpose::workspace);
-  int64_t rows = x.shape().rows(), bytes = RoundedRows::bytes(rows, x.shape().columns(), with_wide);
-  if (isa() != Isa::plain) bytes += omp_get_max_threads() * BlockWorkspace::bytes(rows);
-  return Tensor::empty({bytes}, DType::u8);
-}
-
 Shape shape_of(std::span<const BlockMatrix> parts) {
   int64_t out = 0, in = parts.front().shape[1];
   for (const BlockMatrix& part : parts) {
@@ -35,7 +29,28 @@ Shape shape_of(std::span<const BlockMatrix> parts) {
   return {out, in};
 }
 
+/// Of a GPU, for any number of rows: the whole weight, for those that are too many for its blocks.
+int64_t gpu_workspace_bytes(const BlockProduct& product) {
+  Shape weight = shape_of(product.parts);
+  int64_t size = size_of(product.x.dtype()), bias_row = product.bias ? weight[0] * size : 0;
+  return gpu_weight_bytes(product) + kGpuProductWorkspace + bias_row;
+}
+
+Tensor workspace_for(const BlockProduct& product) {
+  PurposeScope scope(Purpose::workspace);
+  const Tensor& x = product.x;
+  if (x.device().backend == Backend::cuda) return Tensor::empty({gpu_workspace_bytes(product)}, DType::u8);
+  int64_t rows = x.shape().rows(), bytes = RoundedRows::bytes(rows, x.shape().columns(), needs_wide(product.parts));
+  if (isa() != Isa::plain) bytes += omp_get_max_threads() * BlockWorkspace::bytes(rows);
+  return Tensor::empty({bytes}, DType::u8);
+}
+
 }  // namespace
+
+int64_t gpu_weight_bytes(const BlockProduct& product) {
+  Shape weight = shape_of(product.parts);
+  return (weight.elements() * size_of(product.x.dtype()) + 255) / 256 * 256;
+}
 
 bool needs_wide(std::span<const BlockMatrix> parts) {
   return std::any_of(parts.begin(), parts.end(), [](const BlockMatrix& part) { return part.format->numbers; });
@@ -49,7 +64,7 @@ Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, cons
                        .parts = parts,
                        .bias = epilogue.bias ? *epilogue.bias : Tensor(),
                        .residual = epilogue.residual ? *epilogue.residual : Tensor()};
-  Tensor workspace = workspace_for(x, needs_wide(parts));
+  Tensor workspace = workspace_for(product);
   block_product_kernel({2 * out.elements() * x.shape().columns(), bytes_of(product, out)}, product, workspace, out);
   return out;
 }

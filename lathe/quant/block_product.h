@@ -14,13 +14,15 @@ struct BlockMatrix {
   const BlockFormat* format = nullptr;
   Tensor blocks;  ///< u8
   Shape shape;
-  bool packed = false;  ///< in the panels of isa()
+  bool packed = false;  ///< in the panels of isa(), or in the records of a GPU (block_records.h)
 };
 
 /// x wᵀ (+ bias) (+ residual), where the rows of w are those of `parts` in turn, of one `in`: x [..., in] -> [...,
 /// out]. x is f32 or bf16. Each 32 elements of it are rounded to signed bytes (for F16, to 13 bits) with a f32 scale of
 /// their own, no coarser than llama.cpp does; products of codes are exact, and sums are f32, in the order of `in`
-/// whatever the number of rows or threads. Throws Error when the shapes or types do not fit. Not differentiable.
+/// whatever the number of rows or threads. On a GPU up to 32 rows of bf16 are multiplied without being rounded; for
+/// more, and for f32, w is dequantized into workspace of x's type. Throws Error when the shapes or types do not fit.
+/// Not differentiable.
 Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, const Epilogue& epilogue = {});
 
 /// Rows ids (i32 [tokens]) of w, as an embedding: [tokens, in] in `dtype`, rounded once. Ids are not checked.
@@ -44,6 +46,8 @@ struct BlockProduct {
   std::span<const BlockMatrix> parts;
   Tensor bias, residual;
 };
+/// Of a GPU's workspace: where w is dequantized to; kGpuProductWorkspace follows.
+int64_t gpu_weight_bytes(const BlockProduct& product);
 constinit inline Kernel<void(const BlockProduct& product, Tensor& workspace, Tensor& out)> block_product_kernel{
     "block_product"};
 /// The reference, which reads rows as files have them.

@@ -15,7 +15,8 @@ void split(const std::byte* block, BlockParts& parts) {
   for (int i = 0; i < 256; ++i) parts.codes[i] = byte_at(block, 16 + 32 * (i / 128) + i % 32) >> i % 128 / 32 * 2 & 3;
 }
 
-const bool provided = provide_block_format({.name = "Q2_K", .elements = 256, .bytes = 84, .group = 16, .split = split});
+const bool provided =
+    provide_block_format({.name = "Q2_K", .elements = 256, .bytes = 84, .group = 16, .lows = true, .split = split});
 
 }  // namespace
 }  // namespace lathe

@@ -20,7 +20,8 @@ void quantize(const float* elements, std::byte* block) {
       elements, [&](float x) { return cut_to_code((x - low) * inverse + 0.5f, 15); }, block + 4);
 }
 
-const bool provided = provide_block_format({.name = "Q4_1", .bytes = 20, .split = split, .quantize = quantize});
+const bool provided =
+    provide_block_format({.name = "Q4_1", .bytes = 20, .lows = true, .split = split, .quantize = quantize});
 
 }  // namespace
 }  // namespace lathe

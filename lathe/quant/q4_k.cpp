@@ -11,7 +11,8 @@ void split(const std::byte* block, BlockParts& parts) {
   for (int i = 0; i < 4; ++i) split_nibbles(block + 16 + 32 * i, 32, parts.codes + 64 * i);
 }
 
-const bool provided = provide_block_format({.name = "Q4_K", .elements = 256, .bytes = 144, .split = split});
+const bool provided =
+    provide_block_format({.name = "Q4_K", .elements = 256, .bytes = 144, .lows = true, .split = split});
 
 }  // namespace
 }  // namespace lathe

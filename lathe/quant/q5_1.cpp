@@ -12,7 +12,7 @@ void split(const std::byte* block, BlockParts& parts) {
   for (int i = 0; i < 32; ++i) parts.codes[i] |= (byte_at(block, 4 + i / 8) >> i % 8 & 1) << 4;
 }
 
-const bool provided = provide_block_format({.name = "Q5_1", .bytes = 24, .split = split});
+const bool provided = provide_block_format({.name = "Q5_1", .bytes = 24, .lows = true, .split = split});
 
 }  // namespace
 }  // namespace lathe

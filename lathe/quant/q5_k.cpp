@@ -12,7 +12,8 @@ void split(const std::byte* block, BlockParts& parts) {
   for (int i = 0; i < 256; ++i) parts.codes[i] |= (byte_at(block, 16 + i % 32) >> i / 32 & 1) << 4;
 }
 
-const bool provided = provide_block_format({.name = "Q5_K", .elements = 256, .bytes = 176, .split = split});
+const bool provided =
+    provide_block_format({.name = "Q5_K", .elements = 256, .bytes = 176, .lows = true, .split = split});
 
 }  // namespace
 }  // namespace lathe

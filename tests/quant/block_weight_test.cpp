@@ -5,57 +5,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <random>
 
 #include "lathe/models/family.h"
 #include "lathe/nn/prepare.h"
 #include "lathe/ops/matmul.h"
 #include "lathe/tensor/rehearse.h"
 #include "lathe/tensor/sum.h"
+#include "tests/quant/block_support.h"
 #include "tests/support/error_of.h"
 #include "tests/support/whole_pass.h"
 
 namespace lathe {
 namespace {
-
-constexpr int64_t kIn = 512;
-
-/// Any bytes are blocks, but scales that are no numbers or huge are of no use here.
-void fill_blocks(const BlockFormat& format, const Tensor& rows, uint64_t seed) {
-  auto* bytes = rows.data<std::byte>();
-  int64_t count = rows.bytes() / format.bytes;
-  std::mt19937 random{uint32_t(seed)};
-  for (int64_t b = 0; b < count; ++b) {
-    float elements[256];
-    do {
-      for (int64_t i = 0; i < format.bytes; ++i)  // halves below 2
-        bytes[i] = std::byte(random() >> 8) & std::byte(format.numbers && i % 2 ? 0xbf : 0xff);
-      dequantize_blocks(format, bytes, format.elements, elements);
-    } while (!std::all_of(elements, elements + format.elements, [](float x) { return std::abs(x) < 4; }));
-    bytes += format.bytes;
-  }
-}
-
-void fill(const Inventory& inventory, const std::vector<const BlockFormat*>& formats) {
-  for (size_t i = 0; i < inventory.stored.size(); ++i) fill_blocks(*formats[i], inventory.stored[i]->kept, i);
-}
-
-Tensor noise(Shape shape, DType dtype, uint64_t seed) {
-  Tensor tensor = Tensor::empty(shape);
-  for (int64_t i = 0; i < shape.elements(); ++i) tensor.data<float>()[i] = Random(seed).normal(uint64_t(i));
-  return converted(tensor, dtype);
-}
-
-/// The root of the mean square of a - b, in parts of that of b.
-double difference(const Tensor& a, const Tensor& b) {
-  std::vector<float> x = values_of(a), y = values_of(b);
-  double error = 0, size = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    error += std::pow(double(x[i]) - y[i], 2);
-    size += std::pow(double(y[i]), 2);
-  }
-  return std::sqrt(error / size);
-}
 
 class BlockWeights : public testing::TestWithParam<const char*> {
  protected:

@@ -4,19 +4,24 @@
 
 #include "lathe/ops/attention.h"
 #include "lathe/ops/rotary.h"
+#include "lathe/tensor/host_bytes.h"
 #include "lathe/tensor/sum.h"
 
 namespace lathe {
 
 Tensor tensor_of(const std::vector<int32_t>& values) {
   Tensor tensor = Tensor::empty({int64_t(values.size())}, DType::i32);
-  if (!tensor.is_meta()) std::copy(values.begin(), values.end(), tensor.data<int32_t>());
+  if (tensor.is_meta()) return tensor;
+  HostBytes host(tensor, HostBytes::Use::write);
+  std::copy(values.begin(), values.end(), host.data<int32_t>());
+  host.store();
   return tensor;
 }
 
 std::vector<float> values_of(const Tensor& tensor) {
   Tensor wide = converted(tensor, DType::f32);
-  return {wide.data<float>(), wide.data<float>() + wide.elements()};
+  HostBytes host(wide, HostBytes::Use::read);
+  return {host.data<float>(), host.data<float>() + wide.elements()};
 }
 
 WholePass::WholePass(const std::vector<int32_t>& tokens, std::vector<int32_t> offsets)

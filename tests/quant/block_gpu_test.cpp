@@ -1,0 +1,66 @@
+// Blocks on a GPU: in records, as they are for few rows and dequantized for many.
+#include <gtest/gtest.h>
+
+#include "lathe/ops/matmul.h"
+#include "lathe/quant/block_records.h"
+#include "lathe/tensor/accelerator.h"
+#include "tests/quant/block_support.h"
+#include "tests/support/whole_pass.h"
+
+namespace lathe {
+namespace {
+
+class GpuBlocks : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (accelerators().gpus.empty()) GTEST_SKIP() << accelerators().why_none;
+  }
+};
+
+struct Multiplied {
+  std::vector<float> few, many, rows, all;
+};
+
+/// Of a prepared weight; of its numbers in f32 where `prepared` is not wanted.
+Multiplied multiply(const BlockFormat& format, Device device, bool prepared, int64_t few) {
+  Runtime runtime(device, 1 << 26);
+  BlockWeight weight(kIn, {{&format, {whole_matrix("w", 70, kIn)}}, {&format, {whole_matrix("v", 2999, kIn)}}});
+  weight.materialize(DType::bf16);
+  Inventory inventory;
+  weight.list(inventory);
+  fill(inventory, {&format, &format});
+  Tensor x = noise({few, kIn}, DType::bf16, 9), many = noise({50, kIn}, DType::bf16, 8),
+         bias = noise({3069}, DType::f32, 2), residual = noise({few, 3069}, DType::bf16, 3);
+  Tensor numbers = prepared ? Tensor() : weight.dequantize();
+  auto times = [&](const Tensor& narrow, const Epilogue& epilogue) {
+    return values_of(prepared ? weight.multiply(narrow, epilogue) : matmul(narrow, numbers, epilogue));
+  };
+  if (prepared) weight.prepare();
+  return {times(x, {&bias, &residual}), times(many, {}), values_of(weight.rows(tensor_of({69, 0, 3068, 70}))),
+          values_of(weight.dequantize())};
+}
+
+TEST_P(GpuBlocks, MultiplyAsTheirNumbers) {
+  const BlockFormat& format = *find_block_format(GetParam());
+  for (int64_t few : {1, 9, 20}) {
+    Multiplied expected = multiply(format, {}, false, few), actual = multiply(format, {Backend::cuda}, true, few);
+    EXPECT_LT(difference(actual.few, expected.few), 6e-3) << few;
+    EXPECT_LT(difference(actual.many, expected.many), 6e-3);
+    EXPECT_LT(difference(actual.rows, expected.rows), 2e-3);
+    EXPECT_LT(difference(actual.all, expected.all), 2e-3);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GpuBlocks,
+                         testing::Values("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q8_K", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
+                                         "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"));
+
+TEST(BlockRecords, TakeNoMoreThanFilesButForK) {
+  for (const char* name : {"Q4_0", "Q4_1", "Q8_0", "IQ4_NL"}) {
+    const BlockFormat& format = *find_block_format(name);
+    EXPECT_EQ(BlockRecords(format).bytes_of({64, 512}), 64 * bytes_of_row(format, 512)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace lathe
