@@ -50,7 +50,7 @@ struct Options {
   std::string model;
   std::optional<int64_t> step;
   TemplateOptions chat_template;
-  GenerationOptions generation{.max_new_tokens = 1024};
+  SamplingChoice sampling{.usual_tokens = 1024};
   ComputeOptions compute;
   int64_t context = 0;
 };
@@ -169,9 +169,10 @@ DecoderLimits limits_of(const Options& options, const ModelConfig& config) {
 }
 
 int chat(Options& options) {
-  check_sampling(options.generation.sampling);
   std::string path = model_directory(options.model, options.step);
   ModelDirectory directory(path);
+  directory.generation.num_beams = std::nullopt;  // answers are shown as they are written
+  Sampling sampling = sampling_of(options.sampling, directory.generation, path);
   ChatTemplate chat_template = chat_template_of(path, options.chat_template);
   if (auto end = chat_template.end_of_turn(directory.tokenizer)) directory.end_tokens.push_back(*end);
   Device device = choose_device(options.compute.device);
@@ -185,7 +186,7 @@ int chat(Options& options) {
   std::unique_ptr<Model> model = load();
   Graphs graphs(1);
   Decoder decoder(*model, directory.config, dtype, limits, &graphs);
-  Generator generator(decoder, directory.tokenizer, directory.end_tokens, options.generation);
+  Generator generator(decoder, directory.tokenizer, directory.end_tokens, sampling.generation);
   ChatSession session(generator, directory.tokenizer, chat_template, options.chat_template.values);
   if (!options.chat_template.system.empty()) session.set_system(options.chat_template.system);
   log_info(options.model, ": ", name_of(dtype), ", a context of ", format_count(limits.length), " tokens, memory ",
@@ -195,14 +196,13 @@ int chat(Options& options) {
 
 std::function<int()> declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  options->generation.sampling.temperature = 0.8, options->generation.sampling.top_p = 0.95;
   app.add_option("model", options->model, "a run, or a model's directory")->required();
   app.add_option("--step", options->step, "checkpoint of the run; the newest by default")->type_name("N");
   declare_template(app, options->chat_template);
   app.add_option("--context", options->context, "most tokens of a conversation; the model's own, at most 8192")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 30))
       ->type_name("N");
-  declare_sampling(app, options->generation);
+  declare_sampling(app, options->sampling);
   declare_compute(app, options->compute);
   app.footer(kHelp);
   return [options] { return chat(*options); };

@@ -9,6 +9,7 @@
 #include "lathe/base/numbers.h"
 #include "lathe/cli/command.h"
 #include "lathe/cli/model_argument.h"
+#include "lathe/files/generation_config.h"
 #include "lathe/files/gguf_model.h"
 #include "lathe/files/model_card.h"
 #include "lathe/files/model_config.h"
@@ -61,6 +62,7 @@ void describe_directory(const std::string& from, const ModelConfig& config, Gguf
   if (!card.name.empty()) metadata.set_string("general.name", card.name);
   if (!card.license.empty()) metadata.set_string("general.license", card.license);
   add_gguf_tokenizer(Tokenizer::load(from), config.vocab_size, metadata);
+  add_gguf_sampling(read_generation_config(from), metadata);
   if (auto chat = find_template_text(from)) metadata.set_string("tokenizer.chat_template", chat->text);
 }
 
@@ -106,7 +108,7 @@ void copy_others(const std::string& from, const std::string& to) {
 /// What a GGUF file says besides its tensors and shapes, as files of a directory.
 void write_others(const std::string& from, const ModelConfig& config, const std::string& to) {
   Tokenizer::load(from).save(to);
-  replace_file(to + "/generation_config.json", generation_config_json(config));
+  replace_file(to + "/generation_config.json", generation_config_json(config, read_generation_config(from)));
   replace_file(to + "/README.md", model_card_text(read_model_card(from)));
   if (auto chat = find_template_text(from)) replace_file(to + "/chat_template.jinja", chat->text);
 }

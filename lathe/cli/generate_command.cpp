@@ -13,7 +13,6 @@
 #include "lathe/base/numbers.h"
 #include "lathe/base/text_input.h"
 #include "lathe/base/utf8.h"
-#include "lathe/cli/beam_options.h"
 #include "lathe/cli/command.h"
 #include "lathe/cli/compute_options.h"
 #include "lathe/cli/escapes.h"
@@ -52,14 +51,14 @@ is a list of {"role": ..., "content": ...}, or an object with that as "messages"
 
 An encoder-decoder (T5, BART) reads the prompt and writes a text of its own. --beams searches for the likeliest text
 instead of drawing one: the text with the best log probability over its length to the power --length-penalty, one prompt
-after another; --early-stopping says when the search ends, as in transformers.)";
+after another; --early-stopping says when the search ends, as in transformers. What no option says of how tokens are chosen, the model's
+generation_config.json says, or general.sampling.* of a GGUF file; a line shows what came from there.)";
 
 struct Options {
   std::string model, file, messages;
   std::optional<int64_t> step;
   std::vector<std::string> prompts;
-  GenerationOptions generation;
-  BeamOptions search;
+  SamplingChoice sampling;
   TemplateOptions chat_template;
   ComputeOptions compute;
   int64_t batch = 8;
@@ -142,9 +141,10 @@ Prompts chat_prompts(const Options& options, const std::string& path, ModelDirec
 /// Results as they are shown.
 class Output {
  public:
-  Output(const Options& options, const Prompts& prompts)
+  Output(const Options& options, const Prompts& prompts, const Sampling& sampling)
       : options_(options),
         prompts_(prompts),
+        sampling_(sampling),
         streams_(prompts.ids.size() == 1 && !options.json),
         waiting_(prompts.ids.size()) {}
 
@@ -161,6 +161,7 @@ class Output {
  private:
   const Options& options_;
   const Prompts& prompts_;
+  const Sampling& sampling_;
   bool streams_;
   std::vector<std::optional<Generated>> waiting_;
   size_t shown_ = 0;
@@ -185,6 +186,7 @@ class Output {
             {"prompt_tokens", prompts_.ids[i].size()},
             {"new_tokens", generated.tokens.size()},
             {"finish_reason", name_of(generated.finish)},
+            {"sampling", sampling_.json()},
             {"seconds", generated.seconds},
             {"tokens_per_second", generated.seconds > 0 ? written / generated.seconds : 0}};
   }
@@ -199,10 +201,9 @@ void log_speed(const std::vector<Generated>& results, const InferencePlan& plan,
 }
 
 /// How the model goes through a text, and what it begins with and ends in where it is an encoder-decoder.
-Reading prepare(Options& options, const ModelConfig& config) {
-  GenerationOptions& g = options.generation;
-  BeamOptions& s = options.search;
-  check_sampling(g.sampling);
+Reading prepare(const Options& options, const ModelConfig& config, Sampling& sampling) {
+  GenerationOptions& g = sampling.generation;
+  BeamOptions& s = sampling.search;
   Reading reading = family_named(config.model_type).reading;
   require(reading != Reading::encoder && task_of(config) == Task::causal_lm, options.model, ": ",
           architecture_of(config),
@@ -212,35 +213,31 @@ Reading prepare(Options& options, const ModelConfig& config) {
     s.forced_bos_token_id = g.forced_bos_token_id = config.forced_bos_token_id;
     s.forced_eos_token_id = g.forced_eos_token_id = config.forced_eos_token_id;
   }
-  s.max_new_tokens = g.max_new_tokens;
-  s.repetition_penalty = g.sampling.repetition_penalty;
-  s.no_repeat_ngram_size = g.sampling.no_repeat_ngram_size;
-  check_beams(s);
-  require(s.beams == 1 || g.stop.empty(), "--stop does not go with --beams: a search ends at end tokens alone");
   return reading;
 }
 
 /// A decoder that suits the prompts.
-DecoderLimits decoder_limits(const Options& options, const ModelConfig& config, Reading reading,
+DecoderLimits decoder_limits(const Sampling& sampling, int64_t batch, const ModelConfig& config, Reading reading,
                              const std::vector<std::vector<TokenId>>& ids) {
-  int64_t most = options.generation.max_new_tokens, context = config.max_position_embeddings;
-  DecoderLimits limits = reading == Reading::encoder_decoder ? limits_for_sources(ids, most, context, options.batch)
-                                                             : limits_for(ids, most, context, options.batch);
-  return options.search.beams > 1 ? with_beams(limits, options.search.beams) : limits;
+  int64_t most = sampling.generation.max_new_tokens, context = config.max_position_embeddings;
+  DecoderLimits limits = reading == Reading::encoder_decoder ? limits_for_sources(ids, most, context, batch)
+                                                             : limits_for(ids, most, context, batch);
+  return sampling.search.beams > 1 ? with_beams(limits, sampling.search.beams) : limits;
 }
 
-std::vector<Generated> write_texts(const Options& options, Decoder& decoder, const ModelDirectory& directory,
+std::vector<Generated> write_texts(const Sampling& sampling, Decoder& decoder, const ModelDirectory& directory,
                                    const std::vector<std::vector<TokenId>>& ids, const GenerationHooks& hooks) {
-  if (options.search.beams > 1)
-    return beam_texts(decoder, directory.tokenizer, directory.end_tokens, options.search,
-                      options.generation.start_token, ids, hooks);
-  return Generator(decoder, directory.tokenizer, directory.end_tokens, options.generation).run(ids, hooks);
+  if (sampling.search.beams > 1)
+    return beam_texts(decoder, directory.tokenizer, directory.end_tokens, sampling.search,
+                      sampling.generation.start_token, ids, hooks);
+  return Generator(decoder, directory.tokenizer, directory.end_tokens, sampling.generation).run(ids, hooks);
 }
 
 int generate(Options& options) {
   std::string path = model_directory(options.model, options.step);
   ModelDirectory directory(path);
-  Reading reading = prepare(options, directory.config);
+  Sampling sampling = sampling_of(options.sampling, directory.generation, path);
+  Reading reading = prepare(options, directory.config, sampling);
   if (!options.file.empty()) read_prompts(options.file, options.prompts);
   require(!options.prompts.empty() || !options.messages.empty(), "give a --prompt, or a --file of prompts");
   bool chat = options.chat || !options.messages.empty();
@@ -250,7 +247,7 @@ int generate(Options& options) {
       chat ? chat_prompts(options, path, directory) : plain_prompts(options, directory.tokenizer, reading);
   Device device = choose_device(options.compute.device);
   DType dtype = dtype_of(options.compute, device);
-  DecoderLimits limits = decoder_limits(options, directory.config, reading, prompts.ids);
+  DecoderLimits limits = decoder_limits(sampling, options.batch, directory.config, reading, prompts.ids);
   auto load = [&] { return load_model(directory.files, directory.config, dtype); };
   InferencePlan plan = plan_inference(load, directory.config, dtype, limits, device);
   require_fits(plan, limits, dtype, memory_budget(device));
@@ -260,10 +257,10 @@ int generate(Options& options) {
   std::unique_ptr<Model> model = load();
   Graphs graphs(1);
   Decoder decoder(*model, directory.config, dtype, limits, &graphs);
-  Output output(options, prompts);
+  Output output(options, prompts, sampling);
   auto start = std::chrono::steady_clock::now();
   std::vector<Generated> results =
-      write_texts(options, decoder, directory, prompts.ids,
+      write_texts(sampling, decoder, directory, prompts.ids,
                   {.on_text = [&](size_t, const std::string& piece) { output.piece(piece); },
                    .on_finish = [&](size_t i, const Generated& result) { output.result(i, result); },
                    .stop = interrupted,
@@ -276,8 +273,6 @@ int generate(Options& options) {
 
 std::function<int()> declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  GenerationOptions& g = options->generation;
-  g.sampling.temperature = 0.8, g.sampling.top_p = 0.95;
   app.add_option("model", options->model, "a run, or a model's directory")->required();
   app.add_option("--step", options->step, "checkpoint of the run; the newest by default")->type_name("N");
   app.add_option_function<std::vector<std::string>>(
@@ -294,8 +289,8 @@ std::function<int()> declare(CLI::App& app) {
   app.add_option("--messages", options->messages, "conversations to answer: JSON, or JSONL with one a line")
       ->type_name("FILE");
   declare_template(app, options->chat_template);
-  declare_sampling(app, g);
-  declare_beams(app, options->search);
+  declare_sampling(app, options->sampling);
+  declare_beams(app, options->sampling);
   declare_compute(app, options->compute);
   app.add_option("--batch", options->batch, "most texts written at a time")
       ->check(CLI::Range(int64_t{1}, int64_t{4096}))

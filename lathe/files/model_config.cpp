@@ -105,11 +105,4 @@ std::string model_config_json(const ModelConfig& config, DType dtype) {
   return json.dump(2) + "\n";
 }
 
-std::string generation_config_json(const ModelConfig& config) {
-  nlohmann::json json = {{"bos_token_id", token_or_null(config.bos_token_id)},
-                         {"eos_token_id", token_or_null(config.eos_token_id)},
-                         {"pad_token_id", token_or_null(config.eos_token_id)}};
-  return json.dump(2) + "\n";
-}
-
 }  // namespace lathe

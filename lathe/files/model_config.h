@@ -13,7 +13,5 @@ ModelConfig read_model_config(const std::string& model);
 
 /// The text of a config.json that transformers opens; `dtype` is that of the tensors beside it.
 std::string model_config_json(const ModelConfig& config, DType dtype);
-/// The text of the generation_config.json beside it: where texts begin and end. Texts are padded with their end token.
-std::string generation_config_json(const ModelConfig& config);
 
 }  // namespace lathe

@@ -1,33 +1,15 @@
 #include "lathe/infer/model_directory.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
-#include "lathe/base/json.h"
 #include "lathe/files/model_config.h"
 
 namespace lathe {
 namespace {
 
-namespace fs = std::filesystem;
-
 void add(std::vector<TokenId>& ids, int64_t id) {
   if (id >= 0 && std::find(ids.begin(), ids.end(), TokenId(id)) == ids.end()) ids.push_back(TokenId(id));
-}
-
-void add_generation_config(const std::string& path, ModelConfig& config, std::vector<TokenId>& ids) {
-  if (!fs::exists(path)) return;
-  nlohmann::json json = read_json(path);
-  for (auto [name, field] : {std::pair("decoder_start_token_id", &config.decoder_start_token_id),
-                             std::pair("forced_bos_token_id", &config.forced_bos_token_id),
-                             std::pair("forced_eos_token_id", &config.forced_eos_token_id)})
-    if (auto found = json.find(name); found != json.end() && found->is_number_integer()) *field = found->get<int64_t>();
-  auto found = json.find("eos_token_id");
-  if (found == json.end()) return;
-  for (const nlohmann::json& id : found->is_array() ? *found : nlohmann::json::array({*found}))
-    if (id.is_number_integer()) add(ids, id.get<int64_t>());
 }
 
 }  // namespace
@@ -59,10 +41,14 @@ ModelDirectory::ModelDirectory(const std::string& path)
     : config(read_model_config(path)),
       files(path),
       tokenizer(Tokenizer::load(path)),
-      end_tokens(lathe::end_tokens(tokenizer, config)) {
+      end_tokens(lathe::end_tokens(tokenizer, config)),
+      generation(read_generation_config(path)) {
   require(tokenizer.vocabulary_size() <= config.vocab_size, path, ": the tokenizer has ", tokenizer.vocabulary_size(),
           " tokens but the model knows ", config.vocab_size, "; they do not belong together");
-  add_generation_config(path + "/generation_config.json", config, end_tokens);
+  for (int64_t id : generation.eos_token_ids) add(end_tokens, id);
+  if (generation.decoder_start_token_id) config.decoder_start_token_id = *generation.decoder_start_token_id;
+  if (generation.forced_bos_token_id) config.forced_bos_token_id = *generation.forced_bos_token_id;
+  if (generation.forced_eos_token_id) config.forced_eos_token_id = *generation.forced_eos_token_id;
 }
 
 }  // namespace lathe

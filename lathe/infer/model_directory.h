@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "lathe/files/generation_config.h"
 #include "lathe/files/tensor_files.h"
 #include "lathe/models/config.h"
 #include "lathe/tokenize/tokenizer.h"
@@ -26,6 +27,7 @@ struct ModelDirectory {
   TensorFiles files;
   Tokenizer tokenizer;
   std::vector<TokenId> end_tokens;  ///< those of generation_config.json too
+  GenerationConfig generation;
 };
 
 }  // namespace lathe

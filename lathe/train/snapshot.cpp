@@ -10,6 +10,7 @@
 #include "lathe/base/durable_file.h"
 #include "lathe/base/json.h"
 #include "lathe/base/mapped_file.h"
+#include "lathe/files/generation_config.h"
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
 #include "lathe/models/family.h"

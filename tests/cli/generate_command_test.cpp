@@ -132,6 +132,35 @@ TEST_F(GenerateCommand, EndsAtAStopStringAsItIsWrittenInAShell) {
   EXPECT_EQ(stopped["finish_reason"], "stop_string");
 }
 
+TEST_F(GenerateCommand, ChoosesTokensAsTheModelsFilesSayWhereNoOptionDoes) {
+  std::string own = (directory_ / "own").string();
+  fs::copy(model(), own);
+  auto run = [&](std::vector<std::string> more, const std::string& file) {
+    replace_file(own + "/generation_config.json", file);
+    more.insert(more.begin(), {"generate", own, "--dtype", "f32", "--threads", "1", "--prompt", "Once"});
+    return run_lathe(more);
+  };
+  std::string greedy = text_of({"--prompt", "Once", "--max-tokens", "9", "--temperature", "0"});
+  ProgramResult result = run({}, R"({"do_sample": false, "max_new_tokens": 9})");
+  EXPECT_EQ(result.output, greedy) << result.errors;
+  EXPECT_THAT(result.errors, HasSubstr("temperature 0, most tokens 9, as " + own + "/generation_config.json says"));
+  json line = json::parse(run({"--json", "--temperature", "0.5", "--top-k", "3"},
+                              R"({"do_sample": true, "temperature": 0.25, "top_p": 0.5, "max_new_tokens": 5})")
+                              .output);
+  EXPECT_EQ(line["sampling"]["temperature"], 0.5);
+  EXPECT_EQ(line["sampling"]["top_k"], 3);
+  EXPECT_EQ(line["sampling"]["top_p"], 0.5);
+  EXPECT_EQ(line["new_tokens"], 5);
+  const std::string beams = R"({"num_beams": 3, "length_penalty": 2, "max_new_tokens": 6})";
+  EXPECT_EQ(run({}, beams).output,
+            text_of({"--prompt", "Once", "--max-tokens", "6", "--beams", "3", "--length-penalty", "2"}));
+  EXPECT_EQ(json::parse(run({"--json", "--stop", "zzz"}, beams).output)["sampling"]["num_beams"], 1);
+  EXPECT_THAT(run({}, R"({"temperature": -1})").errors,
+              HasSubstr("generation_config.json: temperature -1 must not be negative; the option of that name"));
+  EXPECT_THAT(run({}, R"({"min_length": 3, "max_new_tokens": 2})").errors, HasSubstr("does not apply min_length"));
+  fs::remove_all(own);
+}
+
 TEST_F(GenerateCommand, BeginsAnEmptyPromptWithTheTokenThatEndsTexts) {
   json line = lines_of(text_of({"--prompt", "", "--json", "--max-tokens", "3"}))[0];
   EXPECT_EQ(line["prompt_tokens"], 1);
