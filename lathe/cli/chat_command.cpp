@@ -47,7 +47,7 @@ A line that begins with // is a message that begins with /. Ctrl-C ends an answe
 message, as does a pasted line end.)";
 
 struct Options {
-  std::string model;
+  std::string model, adapter;
   std::optional<int64_t> step;
   TemplateOptions chat_template;
   SamplingChoice sampling{.usual_tokens = 1024};
@@ -170,7 +170,8 @@ DecoderLimits limits_of(const Options& options, const ModelConfig& config) {
 
 int chat(Options& options) {
   std::string path = model_directory(options.model, options.step);
-  ModelDirectory directory(path);
+  ModelDirectory directory(path, options.adapter);
+  if (directory.adapter) log_info(directory.adapter->description());
   directory.generation.num_beams = std::nullopt;  // answers are shown as they are written
   Sampling sampling = sampling_of(options.sampling, directory.generation, path);
   ChatTemplate chat_template = chat_template_of(path, options.chat_template);
@@ -178,7 +179,7 @@ int chat(Options& options) {
   Device device = choose_device(options.compute.device);
   DType dtype = dtype_of(options.compute, device);
   DecoderLimits limits = limits_of(options, directory.config);
-  auto load = [&] { return load_model(directory.files, directory.config, dtype); };
+  auto load = [&] { return load_model(directory.files, directory.config, dtype, directory.adapter_or_null()); };
   InferencePlan plan = plan_inference(load, directory.config, dtype, limits, device);
   require_fits(plan, limits, dtype, memory_budget(device));
 
@@ -197,6 +198,7 @@ int chat(Options& options) {
 std::function<int()> declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, "a run, or a model's directory")->required();
+  declare_adapter(app, options->adapter);
   app.add_option("--step", options->step, "checkpoint of the run; the newest by default")->type_name("N");
   declare_template(app, options->chat_template);
   app.add_option("--context", options->context, "most tokens of a conversation; the model's own, at most 8192")

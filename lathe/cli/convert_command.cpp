@@ -13,6 +13,7 @@
 #include "lathe/files/gguf_model.h"
 #include "lathe/files/model_card.h"
 #include "lathe/files/model_config.h"
+#include "lathe/files/peft_adapter.h"
 #include "lathe/tokenize/chat_template_files.h"
 #include "lathe/tokenize/gguf_metadata.h"
 
@@ -27,15 +28,16 @@ constexpr const char* kHelp = R"(
 OUT is written as a GGUF file when its name ends in .gguf, else as a directory in Hugging Face's form with
 model.safetensors. It appears whole or not at all. Without --type, numbers keep the type that most of the model's
 matrices have; where that is one that OUT cannot have, f32. As in llama.cpp, vectors, norms and positions of a GGUF file
-stay f32, and the head of one in q4_0 or q4_1 has 8 bits.
+stay f32, and the head of one in q4_0 or q4_1 has 8 bits. With --adapter a LoRA is added into the weights.
 
 Examples:
   lathe convert models/SmolLM2 smollm2-q8_0.gguf --type q8_0
   lathe convert SmolLM2-135M-Instruct.Q4_1.gguf models/SmolLM2 --type bf16
-  lathe convert runs/demo demo.gguf --type f16)";
+  lathe convert runs/demo demo.gguf --type f16
+  lathe convert models/SmolLM2 models/merged --adapter lora/)";
 
 struct Arguments {
-  std::string model, out, type;
+  std::string model, adapter, out, type;
   std::optional<int64_t> step;
 };
 
@@ -74,9 +76,18 @@ void keep_fields(const GgufFields& fields, GgufMetadata& metadata) {
   }
 }
 
+/// Puts the adapter into the tensors of the model. Must outlive `files`.
+std::unique_ptr<PeftAdapter> merged_adapter(const Arguments& arguments, const ModelConfig& config, TensorFiles& files) {
+  if (arguments.adapter.empty()) return nullptr;
+  auto adapter = std::make_unique<PeftAdapter>(arguments.adapter, config);
+  adapter->merge_into(files);
+  return adapter;
+}
+
 void write_gguf_model(const std::string& from, const Arguments& arguments) {
   TensorFiles files(from);
   ModelConfig config = read_model_config(from);
+  const auto adapter = merged_adapter(arguments, config, files);
   GgmlType type = gguf_type(arguments, files);
   GgufMetadata metadata = gguf_metadata(config, type);
   if (is_gguf(from))
@@ -116,6 +127,7 @@ void write_others(const std::string& from, const ModelConfig& config, const std:
 void write_directory(const std::string& from, const Arguments& arguments) {
   TensorFiles files(from);
   ModelConfig config = read_model_config(from);
+  const auto adapter = merged_adapter(arguments, config, files);
   DType type = directory_type(arguments, files);
   std::string temporary = temporary_name(arguments.out);
   fs::create_directories(temporary);
@@ -149,6 +161,7 @@ int convert(const Arguments& arguments) {
 std::function<int()> declare(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   app.add_option("model", arguments->model, "a run, a model's directory or a GGUF file")->required();
+  declare_adapter(app, arguments->adapter);
   app.add_option("out", arguments->out, "the file or directory to write")->required();
   app.add_option("--type", arguments->type, "of the numbers: f32, f16, bf16, and in a GGUF file q8_0, q4_0, q4_1")
       ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"}));

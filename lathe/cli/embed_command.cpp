@@ -36,7 +36,7 @@ one a row of a .npy file (f32), or one a line of JSONL, to standard output witho
 constexpr size_t kTogether = 8192;  // texts that are sorted by length among each other
 
 struct Options {
-  std::string model, file, field = "text", out, device = "auto", dtype = "auto";
+  std::string model, adapter, file, field = "text", out, device = "auto", dtype = "auto";
   std::vector<std::string> texts, pooling;
   std::optional<bool> normalize;
   int64_t batch = 32, max_tokens = 0;
@@ -87,14 +87,16 @@ class Output {
 int embed(const Options& options) {
   require(options.out.empty() || options.out.ends_with(".npy") || options.out.ends_with(".jsonl"), "--out ",
           options.out, ": name a .npy or a .jsonl file");
-  ModelDirectory directory(model_directory(options.model));
+  ModelDirectory directory(model_directory(options.model), options.adapter);
+  if (directory.adapter) log_info(directory.adapter->description());
   SentenceModules modules = modules_of(options, options.model);
   Device device = choose_device(options.device);
   Embedder embedder(directory.files, directory.config, modules,
                     {.limits = {.sequences = options.batch},
                      .device = device,
                      .compute = dtype_of(options.dtype, device),
-                     .memory = memory_budget(device)});
+                     .memory = memory_budget(device),
+                     .adapter = directory.adapter_or_null()});
   Output output(options.out, embedder.dimensions());
   TextArguments texts(options.texts, options.file, options.field);
   InterruptGuard guard;
@@ -123,6 +125,7 @@ int embed(const Options& options) {
 std::function<int()> declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, "a model's directory")->required();
+  declare_adapter(app, options->adapter);
   app.add_option("texts", options->texts, "texts to embed");
   app.add_option("--file", options->file, "file of texts: a line each, or JSONL")->type_name("FILE");
   app.add_option("--text-field", options->field, "field of JSONL objects that holds the text")->capture_default_str();

@@ -14,6 +14,7 @@
 #include "lathe/cli/reading_options.h"
 #include "lathe/eval/perplexity.h"
 #include "lathe/files/model_config.h"
+#include "lathe/files/peft_adapter.h"
 #include "lathe/tensor/device_choice.h"
 #include "lathe/train/training_run.h"
 
@@ -40,7 +41,7 @@ Examples:
   lathe evaluate perplexity models/gpt2 'test/*.jsonl.zst' --text-field content --separate --json)";
 
 struct Arguments {
-  std::string model;
+  std::string model, adapter;
   std::vector<std::string> texts;
   std::optional<int64_t> step;
   bool held_out = false, json = false, separate = false;
@@ -55,6 +56,7 @@ struct Subject {
   ModelConfig config;
   Tokenizer tokenizer;
   eval::PerplexityMeter::Options options;
+  std::unique_ptr<PeftAdapter> adapter = nullptr;  ///< that `options` name
 };
 
 std::optional<int32_t> start_token(const Arguments& arguments, const ModelConfig& config, const Tokenizer& tokenizer) {
@@ -103,7 +105,12 @@ Subject subject_of(const Arguments& arguments) {
   if (windows.halves && arguments.start_token.empty()) windows.start = token_before(tokenizer);
   if (!windows.start && !windows.halves)
     say_once("the model has no start token: the first token is not predicted, and its bytes do not count");
-  return {directory, config, std::move(tokenizer), options};
+  Subject subject{directory, config, std::move(tokenizer), options};
+  if (arguments.adapter.empty()) return subject;
+  subject.adapter = std::make_unique<PeftAdapter>(arguments.adapter, config);
+  subject.options.adapter = subject.adapter.get();
+  log_info(subject.adapter->description());
+  return subject;
 }
 
 Perplexity measure(eval::PerplexityMeter& meter, const Tokenizer& tokenizer, eval::TokenSource& source) {
@@ -194,6 +201,7 @@ int run_perplexity(const Arguments& arguments) {
 
 void declare_perplexity(CLI::App& app, Arguments& arguments) {
   app.add_option("model", arguments.model, "a run (its newest checkpoint) or a model directory")->required();
+  declare_adapter(app, arguments.adapter);
   app.add_option("texts", arguments.texts, "text files, directories and patterns");
   app.add_flag("--held-out", arguments.held_out, "score what the run holds out of its own corpora");
   app.add_option("--step", arguments.step, "the run's checkpoint of this step");

@@ -55,7 +55,7 @@ after another; --early-stopping says when the search ends, as in transformers. W
 generation_config.json says, or general.sampling.* of a GGUF file; a line shows what came from there.)";
 
 struct Options {
-  std::string model, file, messages;
+  std::string model, adapter, file, messages;
   std::optional<int64_t> step;
   std::vector<std::string> prompts;
   SamplingChoice sampling;
@@ -235,7 +235,8 @@ std::vector<Generated> write_texts(const Sampling& sampling, Decoder& decoder, c
 
 int generate(Options& options) {
   std::string path = model_directory(options.model, options.step);
-  ModelDirectory directory(path);
+  ModelDirectory directory(path, options.adapter);
+  if (directory.adapter) log_info(directory.adapter->description());
   Sampling sampling = sampling_of(options.sampling, directory.generation, path);
   Reading reading = prepare(options, directory.config, sampling);
   if (!options.file.empty()) read_prompts(options.file, options.prompts);
@@ -248,7 +249,7 @@ int generate(Options& options) {
   Device device = choose_device(options.compute.device);
   DType dtype = dtype_of(options.compute, device);
   DecoderLimits limits = decoder_limits(sampling, options.batch, directory.config, reading, prompts.ids);
-  auto load = [&] { return load_model(directory.files, directory.config, dtype); };
+  auto load = [&] { return load_model(directory.files, directory.config, dtype, directory.adapter_or_null()); };
   InferencePlan plan = plan_inference(load, directory.config, dtype, limits, device);
   require_fits(plan, limits, dtype, memory_budget(device));
 
@@ -274,6 +275,7 @@ int generate(Options& options) {
 std::function<int()> declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("model", options->model, "a run, or a model's directory")->required();
+  declare_adapter(app, options->adapter);
   app.add_option("--step", options->step, "checkpoint of the run; the newest by default")->type_name("N");
   app.add_option_function<std::vector<std::string>>(
          "--prompt",

@@ -1,5 +1,6 @@
 #include "lathe/cli/model_argument.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 
@@ -56,6 +57,10 @@ std::string model_directory(const std::string& run_or_model, std::optional<int64
   require(fs::exists(fs::path(run_or_model) / "config.json"), run_or_model,
           ": neither a run (no checkpoints) nor a model directory (no config.json)");
   return run_or_model;
+}
+
+void declare_adapter(CLI::App& app, std::string& adapter) {
+  app.add_option("--adapter", adapter, "a LoRA for the model, in a directory that PEFT saved")->type_name("DIR");
 }
 
 }  // namespace lathe::cli

@@ -5,6 +5,7 @@
 
 #include "lathe/base/numbers.h"
 #include "lathe/files/load_model.h"
+#include "lathe/files/peft_adapter.h"
 #include "lathe/models/family.h"
 #include "lathe/nn/loss.h"
 #include "lathe/ops/rows.h"
@@ -109,6 +110,13 @@ void check(const WindowOptions& options, const ModelConfig& config) {
           " windows: it must be at least 1, and hold at most 2^30 tokens");
 }
 
+std::unique_ptr<Model> loaded(const std::string& directory, const ModelConfig& config,
+                              const PerplexityMeter::Options& options) {
+  TensorFiles files(directory);
+  if (options.adapter) options.adapter->put_into(files);
+  return load_model(files, config, options.compute, options.adapter);
+}
+
 }  // namespace
 
 PerplexityMeter::PerplexityMeter(const std::string& model_directory, const ModelConfig& config, const Options& options)
@@ -116,18 +124,18 @@ PerplexityMeter::PerplexityMeter(const std::string& model_directory, const Model
   check(options.windows, config);
   {
     Runtime meta(options.device.as_meta(), Runtime::kUnbounded);
-    std::unique_ptr<Model> model = load_model(TensorFiles(model_directory), config, options.compute);
+    std::unique_ptr<Model> model = loaded(model_directory, config, options);
     Scorer scorer(options.windows, config.vocab_size);
-    const int64_t loaded = meta.arena.use().reserved;
+    const int64_t persistent = meta.arena.use().reserved;
     const WindowBatch blank = blank_batch(options.windows);
     scorer.load(blank);
     pass_ = rehearse([&] { model->forward(scorer); });
-    memory_ = std::max(loaded, meta.arena.kept_end() + pass_.placement.reserved);
+    memory_ = std::max(persistent, meta.arena.kept_end() + pass_.placement.reserved);
   }
   require(memory_ <= options.memory, "scoring needs ", format_bytes(memory_), " but ", format_bytes(options.memory),
           " are available here; try a smaller --batch or --window\n", table_of(pass_.at_peak));
   runtime_ = std::make_unique<Runtime>(options.device, memory_);
-  model_ = load_model(TensorFiles(model_directory), config, options.compute);
+  model_ = loaded(model_directory, config, options);
   scorer_ = std::make_unique<Scorer>(options.windows, config.vocab_size);
 }
 

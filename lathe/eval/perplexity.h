@@ -10,6 +10,10 @@
 #include "lathe/nn/module.h"
 #include "lathe/tensor/rehearse.h"
 
+namespace lathe {
+class PeftAdapter;
+}
+
 namespace lathe::eval {
 
 /// How well a model predicts a text.
@@ -36,7 +40,8 @@ class PerplexityMeter {
     WindowOptions windows;
     Device device;
     DType compute = DType::f32;
-    int64_t memory = 0;  ///< bytes of the device that may be taken
+    int64_t memory = 0;                    ///< bytes of the device that may be taken
+    const PeftAdapter* adapter = nullptr;  ///< beside the weights
   };
   /// Throws Error when the model cannot be read, a window is longer than it takes, or memory does not suffice.
   PerplexityMeter(const std::string& model_directory, const ModelConfig& config, const Options& options);

@@ -1,5 +1,6 @@
 #include "lathe/files/file_tensor.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "lathe/base/error.h"
@@ -87,6 +88,31 @@ void read_blocks(const FileTensor& tensor, const BlockFormat& format, const Slic
   });
 }
 
+/// Rows that change: whole ones are read, changed and then cut.
+void read_changed(const FileTensor& tensor, const Slice& slice, DType dtype, std::byte* to) {
+  constexpr int64_t kRowsAtOnce = 64;
+  FileTensor plain = tensor;
+  plain.change = nullptr;
+  Slice whole = slice;
+  whole.first_column = 0;
+  whole.columns = slice.whole_columns;
+  std::vector<float> numbers(size_t(kRowsAtOnce * whole.columns));
+  for (int64_t done = 0; done < slice.rows; done += whole.rows) {
+    whole.first_row = slice.first_row + done;
+    whole.rows = std::min(kRowsAtOnce, slice.rows - done);
+    read_slice(plain, whole, DType::f32, reinterpret_cast<std::byte*>(numbers.data()));
+    visit_floating(dtype, [&]<class To>(Element<To>) {
+#pragma omp parallel for schedule(static)
+      for (int64_t i = 0; i < whole.rows; ++i) {
+        float* row = numbers.data() + i * whole.columns;
+        tensor.change(whole.first_row + i, std::span(row, size_t(whole.columns)));
+        auto* out = reinterpret_cast<To*>(to) + (done + i) * slice.columns;
+        for (int64_t c = 0; c < slice.columns; ++c) out[c] = To(row[slice.first_column + c]);
+      }
+    });
+  }
+}
+
 }  // namespace
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -118,6 +144,7 @@ void check_fits(const FileTensor& tensor, const Slice& slice) {
 }
 
 void read_slice(const FileTensor& tensor, const Slice& slice, DType dtype, std::byte* to) {
+  if (tensor.change) return read_changed(tensor, slice, dtype, to);
   const BlockFormat* format = find_block_format(tensor.type);
   if (format && (dtype == DType::u8 || !tensor.elements())) return read_blocks(tensor, *format, slice, dtype, to);
   const ElementType& type = *tensor.elements();

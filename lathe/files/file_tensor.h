@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct FileTensor {
   bool out_in = false;                            ///< a matrix lies as [out, in], whatever its Slice says of files
   std::function<int64_t(int64_t)> row = nullptr;  ///< where it holds a row of the model's tensor; null: at the same
   float add = 0;                                  ///< the model's numbers are these plus that
+  /// What an adapter makes of a row of the model's tensor, a matrix, afterwards; null: nothing.
+  std::function<void(int64_t row, std::span<float> numbers)> change = nullptr;
 
   const ElementType* elements() const { return find_element_type(type); }  ///< null: blocks (quant/block_format.h)
 };

@@ -69,7 +69,7 @@ struct Rewriter {
   /// Whether its bytes in the other file are the ones wanted.
   bool same() const {
     return from->out_in && from->type == name_of(type) && bool(from->row) == bool(name.file_row) &&
-           from->add == name.add;
+           from->add == name.add && !from->change;
   }
 
   void operator()(const std::function<void(Bytes)>& write) const {

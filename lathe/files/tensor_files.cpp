@@ -109,6 +109,13 @@ TensorFiles::TensorFiles(const std::string& model) : path_(model) {
     add_directory(fs::path(model));
 }
 
+TensorFiles TensorFiles::of_file(const std::string& path) {
+  TensorFiles files;
+  files.path_ = path;
+  files.add_file(path);
+  return files;
+}
+
 void TensorFiles::add_directory(const fs::path& directory) {
   for (const char* single : {kSingle, kPyTorch}) {
     const fs::path file = directory / single, index = directory / text(single, ".index.json");
@@ -124,6 +131,10 @@ void TensorFiles::add_directory(const fs::path& directory) {
 void TensorFiles::add(FileTensor tensor) {
   const std::string name = tensor.name;
   if (tensors_.emplace(name, std::move(tensor)).second) names_.push_back(name);
+}
+
+void TensorFiles::put(const std::string& name, FileTensor tensor) {
+  if (tensors_.insert_or_assign(name, std::move(tensor)).second) names_.push_back(name);
 }
 
 void TensorFiles::add_file(const std::string& path) {

@@ -21,9 +21,13 @@ class TensorFiles {
  public:
   /// Throws Error when `model` holds no such files, a broken one, or in a GGUF file a tensor that its family has not.
   explicit TensorFiles(const std::string& model);
+  /// All of one .safetensors or PyTorch file.
+  static TensorFiles of_file(const std::string& path);
 
   /// Null: no such tensor. `optional_prefix` may stand before the name in one of the two and not in the other.
   const FileTensor* find(const std::string& name, const std::string& optional_prefix = "") const;
+  /// Puts `tensor`, whose bytes must stay, beside the others as `name`, or in the place of the one of that name.
+  void put(const std::string& name, FileTensor tensor);
   const std::string& path() const { return path_; }
   const std::vector<std::string>& names() const { return names_; }  ///< in the order of the files
   /// Throws Error naming a tensor of a GGUF file that no slice of `inventory` reads. Directories may hold more than
@@ -31,6 +35,7 @@ class TensorFiles {
   void require_all_used(const Inventory& inventory) const;
 
  private:
+  TensorFiles() = default;
   std::string path_;
   std::vector<std::unique_ptr<SafetensorsFile>> safetensors_;
   std::vector<std::unique_ptr<PyTorchFile>> pytorch_;

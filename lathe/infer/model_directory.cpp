@@ -37,7 +37,7 @@ std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const ModelConfig& c
   return ids;
 }
 
-ModelDirectory::ModelDirectory(const std::string& path)
+ModelDirectory::ModelDirectory(const std::string& path, const std::string& adapter_path)
     : config(read_model_config(path)),
       files(path),
       tokenizer(Tokenizer::load(path)),
@@ -45,6 +45,7 @@ ModelDirectory::ModelDirectory(const std::string& path)
       generation(read_generation_config(path)) {
   require(tokenizer.vocabulary_size() <= config.vocab_size, path, ": the tokenizer has ", tokenizer.vocabulary_size(),
           " tokens but the model knows ", config.vocab_size, "; they do not belong together");
+  if (!adapter_path.empty()) adapter.emplace(adapter_path, config).put_into(files);
   for (int64_t id : generation.eos_token_ids) add(end_tokens, id);
   if (generation.decoder_start_token_id) config.decoder_start_token_id = *generation.decoder_start_token_id;
   if (generation.forced_bos_token_id) config.forced_bos_token_id = *generation.forced_bos_token_id;

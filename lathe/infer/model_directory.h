@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lathe/files/generation_config.h"
+#include "lathe/files/peft_adapter.h"
 #include "lathe/files/tensor_files.h"
 #include "lathe/models/config.h"
 #include "lathe/tokenize/tokenizer.h"
@@ -21,13 +23,17 @@ std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const ModelConfig& c
 struct ModelDirectory {
   /// Opens all of it. Throws Error naming what is missing or broken, and when the tokenizer has more tokens than the
   /// model knows.
-  explicit ModelDirectory(const std::string& path);
+  /// With `adapter`, the directory of a PEFT adapter, `files` has its tensors too.
+  explicit ModelDirectory(const std::string& path, const std::string& adapter = "");
 
   ModelConfig config;
   TensorFiles files;
   Tokenizer tokenizer;
   std::vector<TokenId> end_tokens;  ///< those of generation_config.json too
   GenerationConfig generation;
+  std::optional<PeftAdapter> adapter;
+
+  const PeftAdapter* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
 };
 
 }  // namespace lathe

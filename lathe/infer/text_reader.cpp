@@ -17,7 +17,7 @@ TextReader::TextReader(const TensorFiles& files, const ModelConfig& config, cons
   if (limits.tokens == 0) limits.tokens = limits.sequences * config.max_position_embeddings;
   {
     Runtime meta(options.device.as_meta(), Runtime::kUnbounded);
-    model_ = load_model(files, config, options.compute);
+    model_ = load_model(files, config, options.compute, options.adapter);
     pass_.emplace(limits);
     const int64_t loaded = meta.arena.use().reserved;
     pass_->load_largest(config.max_position_embeddings);
@@ -30,7 +30,7 @@ TextReader::TextReader(const TensorFiles& files, const ModelConfig& config, cons
           " tokens at a time needs ", format_bytes(memory_), " but ", format_bytes(options.memory),
           " are available here; try a smaller --batch\n", table_of(rehearsed_.at_peak));
   runtime_ = std::make_unique<Runtime>(options.device, memory_);
-  model_ = load_model(files, config, options.compute);
+  model_ = load_model(files, config, options.compute, options.adapter);
   pass_.emplace(limits);
 }
 

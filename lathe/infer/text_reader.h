@@ -11,6 +11,8 @@
 
 namespace lathe {
 
+class PeftAdapter;
+
 /// An encoder in use, with all memory planned: the constructor rehearses on a meta Runtime, then takes a Runtime of
 /// just that size. One thread; the newest object is the one to use.
 class TextReader {
@@ -19,7 +21,8 @@ class TextReader {
     EncodingLimits limits;  ///< tokens 0: as many as `sequences` of the model's longest have
     Device device;
     DType compute = DType::f32;
-    int64_t memory = 0;  ///< bytes of the device that may be taken
+    int64_t memory = 0;                    ///< bytes of the device that may be taken
+    const PeftAdapter* adapter = nullptr;  ///< beside the weights: see load_model()
   };
   /// What is made of the head's result: `rows` [rows, columns], packed as `sequences` says where no rows were named.
   using Use = std::function<void(const Tensor& rows, const Packed& sequences)>;

@@ -1,10 +1,10 @@
 #include <algorithm>
 
 #include "lathe/base/error.h"
+#include "lathe/base/regex.h"
 #include "lathe/tokenize/byte_alphabet.h"
 #include "lathe/tokenize/each_character.h"
 #include "lathe/tokenize/normalizer.h"
-#include "lathe/tokenize/regex.h"
 
 namespace lathe::tokenize {
 namespace {

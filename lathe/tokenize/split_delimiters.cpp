@@ -1,10 +1,10 @@
 #include <algorithm>
 
 #include "lathe/base/error.h"
+#include "lathe/base/regex.h"
 #include "lathe/tokenize/characters.h"
 #include "lathe/tokenize/delimiters.h"
 #include "lathe/tokenize/older_classes.h"
-#include "lathe/tokenize/regex.h"
 
 namespace lathe::tokenize {
 namespace {

@@ -1,4 +1,4 @@
-#include "lathe/tokenize/regex.h"
+#include "lathe/base/regex.h"
 #include "lathe/tokenize/splitter.h"
 
 namespace lathe::tokenize {

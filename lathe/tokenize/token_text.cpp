@@ -1,11 +1,11 @@
 #include "lathe/tokenize/token_text.h"
 
 #include "lathe/base/error.h"
+#include "lathe/base/regex.h"
 #include "lathe/base/utf8.h"
 #include "lathe/tokenize/byte_alphabet.h"
 #include "lathe/tokenize/byte_tokens.h"
 #include "lathe/tokenize/pipeline_json.h"
-#include "lathe/tokenize/regex.h"
 
 namespace lathe::tokenize {
 namespace {

@@ -1,12 +1,12 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "lathe/tokenize/regex.h"
+#include "lathe/base/regex.h"
 
 #include <pcre2.h>
 
 #include "lathe/base/error.h"
-#include "lathe/tokenize/characters.h"
+#include "lathe/base/utf8.h"
 
-namespace lathe::tokenize {
+namespace lathe {
 namespace {
 
 struct FreeCode {
@@ -45,6 +45,7 @@ Regex::Regex(const std::string& pattern) : code_(std::make_unique<Code>()) {
 }
 
 Regex::Regex(Regex&&) noexcept = default;
+Regex& Regex::operator=(Regex&&) noexcept = default;
 Regex::~Regex() = default;
 
 bool Regex::find(std::string_view text, size_t from, size_t& begin, size_t& end) const {
@@ -53,14 +54,15 @@ bool Regex::find(std::string_view text, size_t from, size_t& begin, size_t& end)
     const int found =
         pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, 0, match, nullptr);
     if (found == PCRE2_ERROR_NOMATCH) return false;
-    require(found >= 0, "splitting text by the tokenizer's regular expression: ", message(found));
+    require(found >= 0, "searching text for a regular expression: ", message(found));
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match);
     begin = bounds[0];
     end = bounds[1];
     if (end > begin) return true;
-    from += character_at(text.data() + from, text.data() + text.size()).bytes;
+    const CodePoint skipped = code_point_at(text, from);
+    from += skipped.valid() ? skipped.bytes : 1;
   }
   return false;
 }
 
-}  // namespace lathe::tokenize
+}  // namespace lathe

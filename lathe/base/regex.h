@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace lathe::tokenize {
+namespace lathe {
 
 /// A regular expression over text that need not be valid UTF-8. Immutable; any thread may use it.
 class Regex {
@@ -12,6 +12,7 @@ class Regex {
   /// Throws Error when `pattern` is no regular expression.
   explicit Regex(const std::string& pattern);
   Regex(Regex&&) noexcept;
+  Regex& operator=(Regex&&) noexcept;
   ~Regex();
 
   /// The first match of at least one byte from `from` on, as `begin` and `end`; false when there is none. Throws Error
@@ -30,4 +31,4 @@ class Regex {
   std::unique_ptr<Code> code_;
 };
 
-}  // namespace lathe::tokenize
+}  // namespace lathe
