@@ -33,12 +33,14 @@ Bpe::Bpe(const Vocabulary& vocabulary, BpeSettings settings, MergeTable merges)
 }
 
 void Bpe::learn_symbols() {
-  bytes_.fill(kNone);
   for (size_t byte = 0; settings_.bytes && byte < 256; ++byte) {
     const char value = static_cast<char>(byte);
-    if (const auto id = vocabulary_.id(spell_bytes({&value, 1}))) bytes_[byte] = *id;
+    const std::string spelling = spell_bytes({&value, 1});
+    bytes_[byte] = vocabulary_.id(spelling).value_or(kNone);
+    last_bytes_[byte] = vocabulary_.id(spelling + settings_.end_of_word_suffix).value_or(kNone);
   }
   if (settings_.bytes) return;
+  bytes_.fill(kNone);
   if (settings_.byte_fallback) bytes_ = byte_tokens(vocabulary_);
   for (TokenId id = 0; id < vocabulary_.size(); ++id) {
     if (!vocabulary_.has(id)) continue;
@@ -78,7 +80,8 @@ void Bpe::symbols(std::string_view word, Use use) const {
     const size_t begin = at;
     TokenId id = kNone;
     if (settings_.bytes) {
-      id = bytes_[static_cast<unsigned char>(word[at++])];
+      const auto byte = static_cast<unsigned char>(word[at++]);
+      id = at == word.size() ? last_bytes_[byte] : bytes_[byte];
     } else {
       const Character c = character_at(word.data() + at, word.data() + word.size());
       at += c.bytes;

@@ -53,7 +53,8 @@ class Bpe final : public WordModel {
   const Vocabulary& vocabulary_;
   BpeSettings settings_;
   MergeTable merges_;
-  std::array<TokenId, 256> bytes_{};  // of byte-level kinds, or those that characters fall back to
+  std::array<TokenId, 256> bytes_{};       // of byte-level kinds, or those that characters fall back to
+  std::array<TokenId, 256> last_bytes_{};  // of byte-level kinds, at the end of a word
   CharacterTable characters_[2][2];
 };
 

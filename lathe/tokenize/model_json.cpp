@@ -106,8 +106,6 @@ void check_bpe(const JsonFields& model, bool bytes) {
   double rate = 0;
   require(!dropout || (dropout->get(rate) == simdjson::SUCCESS && rate == 0), model.place("dropout"),
           " makes ids random and is not supported; set it to null");
-  require(!bytes || model.text("end_of_word_suffix", "").empty(), model.place("end_of_word_suffix"),
-          ": byte-level BPE with an end-of-word mark is not supported");
   require(!bytes || model.text("continuing_subword_prefix", "").empty(), model.place("continuing_subword_prefix"),
           ": byte-level BPE that marks the inside of words is not supported");
 }

@@ -55,6 +55,7 @@ std::unique_ptr<Splitter> read_splitter(const JsonFields& fields, std::string& s
   settings += text(type, '\n');
   if (type == "Whitespace") return word_splitter();
   if (type == "WhitespaceSplit") return whitespace_splitter();
+  if (type == "UnicodeScripts") return script_splitter();
   if (type == "BertPreTokenizer") return bert_splitter();
   if (type == "Punctuation") {
     settings += text(fields.text("behavior", "Isolated"), '\n');

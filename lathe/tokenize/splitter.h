@@ -43,6 +43,9 @@ std::unique_ptr<Splitter> whitespace_splitter();
 /// Each number character apart (or, not `individual`, each run of them), and what lies between (Hugging Face's Digits).
 std::unique_ptr<Splitter> digit_splitter(bool individual);
 
+/// Runs of one script (Hugging Face's UnicodeScripts).
+std::unique_ptr<Splitter> script_splitter();
+
 /// Each character as one word.
 std::unique_ptr<Splitter> character_splitter();
 

@@ -170,5 +170,22 @@ TEST(Bpe, MarksTheInsideOfWordsWhenTheFileSaysSo) {
   EXPECT_EQ(pieces(tokenizer, "ab bc abx"), "ab|b|##c|ab|?");
 }
 
+TEST(Bpe, MarksTheEndOfWordsInBytesAsClipDoes) {
+  const Tokenizer tokenizer = parsed(
+      R"({"normalizer":{"type":"Lowercase"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split",)"
+      R"("pattern":{"Regex":"\\p{L}+"},"behavior":"Removed","invert":true},)"
+      R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":true}]},"model":{"type":"BPE","unk_token":"?",)"
+      R"("end_of_word_suffix":"</w>","vocab":{"?":0,"a":1,"b":2,"a</w>":3,"b</w>":4,"ab</w>":5,"Ã":6,"©</w>":7},)"
+      R"("merges":["a b</w>"]}})");
+  EXPECT_EQ(pieces(tokenizer, "AB, ba x é"), "ab</w>|b|a</w>|?|Ã|©</w>");
+}
+
+TEST(UnicodeScripts, KeepsRunsOfOneScriptAndSpacesBehindThem) {
+  const Tokenizer tokenizer =
+      parsed(R"({"pre_tokenizer":{"type":"UnicodeScripts"},"model":{"type":"WordLevel","unk_token":"?",)"
+             R"("vocab":{"?":0,"ab  cd ":1,"я":2,"漢かーカ":3,"1.":4}}})");
+  EXPECT_EQ(pieces(tokenizer, "  ab  cd я漢かーカ1."), "ab  cd |я|漢かーカ|1.");
+}
+
 }  // namespace
 }  // namespace lathe

@@ -111,6 +111,7 @@ TEST_F(PeerPipeline, HasTheSamePreTokenizers) {
   };
   std::vector<Steps> all = {{"null", type("BertPreTokenizer")},
                             {"null", type("Whitespace")},
+                            {"null", type("UnicodeScripts")},
                             {"null", type("WhitespaceSplit")},
                             {"null", gpt2},
                             {"null", type("CharDelimiterSplit", R"("delimiter":"x")")},

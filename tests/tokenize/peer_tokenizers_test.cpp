@@ -112,6 +112,35 @@ TEST_F(PeerTokenizers, WriteFilesThatOursReads) {
   }
 }
 
+constexpr const char* kTrainClip = R"(
+import sys
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+words = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix="", unk_token="<|endoftext|>"))
+tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(words, behavior="removed", invert=True),
+                                                   pre_tokenizers.ByteLevel(add_prefix_space=False)])
+tokenizer.decoder = decoders.ByteLevel()
+bytes = pre_tokenizers.ByteLevel.alphabet()
+tokenizer.train([sys.argv[1]], trainers.BpeTrainer(vocab_size=3000, end_of_word_suffix="</w>", show_progress=False,
+    initial_alphabet=bytes, special_tokens=["<|startoftext|>", "<|endoftext|>"] + [byte + "</w>" for byte in sorted(bytes)]))
+tokenizer.save(sys.argv[2])
+)";
+
+TEST_F(PeerTokenizers, WriteFilesOfClipsKindThatOursReads) {
+  const std::string text = mixed_text(), path = files_.write("text", text), theirs = files_.path("clip.json");
+  run_peer(kTrainClip, {path, theirs});
+  std::string json = read_text(theirs);  // the bytes with a mark are no special tokens in CLIP's file
+  const size_t first = json.find("\"added_tokens\""), third = json.find("\"id\": 2,", first);
+  ASSERT_NE(third, std::string::npos);
+  json.replace(json.rfind(',', json.rfind('{', third)),
+               json.find("\n  ],", third) - json.rfind(',', json.rfind('{', third)), "");
+  files_.write("clip.json", json);
+  std::vector<std::string> texts = hard_texts();
+  texts.push_back(text);
+  expect_equal(Tokenizer::load(theirs), peer_encoding(theirs, texts), texts);
+}
+
 TEST_F(PeerTokenizers, AgreeOnEveryLanguageOfTheDebianHandbook) {
   const std::vector<std::string> texts = test::handbook_texts(100000);
   if (texts.empty()) GTEST_SKIP() << "the Debian package debian-handbook is missing; script/setup --peers installs it";
