@@ -177,7 +177,7 @@ int chat(Options& options) {
   ChatTemplate chat_template = chat_template_of(path, options.chat_template);
   if (auto end = chat_template.end_of_turn(directory.tokenizer)) directory.end_tokens.push_back(*end);
   Device device = choose_device(options.compute.device);
-  DType dtype = dtype_of(options.compute, device);
+  DType dtype = dtype_of(options.compute, device, directory.files);
   DecoderLimits limits = limits_of(options, directory.config);
   auto load = [&] { return load_model(directory.files, directory.config, dtype, directory.adapter_or_null()); };
   InferencePlan plan = plan_inference(load, directory.config, dtype, limits, device);

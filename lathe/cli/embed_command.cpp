@@ -12,6 +12,7 @@
 #include "lathe/base/numbers.h"
 #include "lathe/base/progress.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/compute_options.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/cli/text_argument.h"
 #include "lathe/files/npy.h"
@@ -36,7 +37,8 @@ one a row of a .npy file (f32), or one a line of JSONL, to standard output witho
 constexpr size_t kTogether = 8192;  // texts that are sorted by length among each other
 
 struct Options {
-  std::string model, adapter, file, field = "text", out, device = "auto", dtype = "auto";
+  std::string model, adapter, file, field = "text", out;
+  ComputeOptions compute;
   std::vector<std::string> texts, pooling;
   std::optional<bool> normalize;
   int64_t batch = 32, max_tokens = 0;
@@ -90,11 +92,11 @@ int embed(const Options& options) {
   ModelDirectory directory(model_directory(options.model), options.adapter);
   if (directory.adapter) log_info(directory.adapter->description());
   SentenceModules modules = modules_of(options, options.model);
-  Device device = choose_device(options.device);
+  Device device = choose_device(options.compute.device);
   Embedder embedder(directory.files, directory.config, modules,
                     {.limits = {.sequences = options.batch},
                      .device = device,
-                     .compute = dtype_of(options.dtype, device),
+                     .compute = dtype_of(options.compute, device, directory.files),
                      .memory = memory_budget(device),
                      .adapter = directory.adapter_or_null()});
   Output output(options.out, embedder.dimensions());
@@ -145,11 +147,7 @@ std::function<int()> declare(CLI::App& app) {
   app.add_option("--batch", options->batch, "most texts read at a time")
       ->check(CLI::Range(int64_t{1}, int64_t{4096}))
       ->capture_default_str();
-  app.add_option("--device", options->device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")
-      ->capture_default_str();
-  app.add_option("--dtype", options->dtype, "auto (bf16 where the processor has it), f32 or bf16")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
+  declare_compute(app, options->compute);
   app.footer(kHelp);
   return [options] { return embed(*options); };
 }

@@ -10,6 +10,7 @@
 #include "lathe/base/numbers.h"
 #include "lathe/base/progress.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/compute_options.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/cli/reading_options.h"
 #include "lathe/eval/perplexity.h"
@@ -46,7 +47,8 @@ struct Arguments {
   std::optional<int64_t> step;
   bool held_out = false, json = false, separate = false;
   int64_t window = 0, stride = 0, batch = 0;
-  std::string device = "auto", dtype = "auto", start_token, protocol = "sliding";
+  ComputeOptions compute;
+  std::string start_token, protocol = "sliding";
   data::ReadOptions read;
 };
 
@@ -79,11 +81,6 @@ std::optional<int32_t> token_before(const Tokenizer& tokenizer) {
   return begins ? std::optional(int32_t(whole.front())) : std::nullopt;
 }
 
-DType dtype_named(const std::string& name, Device device) {
-  if (name == "auto") return default_compute(device);
-  return name == "bf16" ? DType::bf16 : DType::f32;
-}
-
 Subject subject_of(const Arguments& arguments) {
   std::string directory = model_directory(arguments.model, arguments.step);
   ModelConfig config = read_model_config(directory);
@@ -99,8 +96,8 @@ Subject subject_of(const Arguments& arguments) {
   windows.batch = arguments.batch > 0 ? arguments.batch : std::max<int64_t>(kBatchTokens / windows.window, 1);
   windows.separate = arguments.separate;
   windows.start = start_token(arguments, config, tokenizer);
-  options.device = choose_device(arguments.device);
-  options.compute = dtype_named(arguments.dtype, options.device);
+  options.device = choose_device(arguments.compute.device);
+  options.compute = dtype_of(arguments.compute, options.device, TensorFiles(directory));
   options.memory = memory_budget(options.device);
   if (windows.halves && arguments.start_token.empty()) windows.start = token_before(tokenizer);
   if (!windows.start && !windows.halves)
@@ -213,11 +210,7 @@ void declare_perplexity(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_flag("--separate", arguments.separate, "score each document by itself");
   app.add_option("--start-token", arguments.start_token, "predict the first token after this one, or 'none'");
-  app.add_option("--device", arguments.device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")
-      ->capture_default_str();
-  app.add_option("--dtype", arguments.dtype, "auto (bf16 where the processor has it), f32 or bf16")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->type_name("WORD");
+  declare_compute(app, arguments.compute);
   app.add_flag("--json", arguments.json, "print the result as JSON");
   declare_reading(app, arguments.read);
   app.footer(kPerplexityHelp);

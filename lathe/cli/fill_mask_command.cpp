@@ -7,6 +7,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/numbers.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/compute_options.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/cli/text_argument.h"
 #include "lathe/infer/mask_filler.h"
@@ -29,7 +30,8 @@ constexpr const char* kMask = "[MASK]";
 constexpr int64_t kMostMasks = 64;
 
 struct Options {
-  std::string model, file, field = "text", device = "auto", dtype = "auto";
+  std::string model, file, field = "text";
+  ComputeOptions compute;
   std::vector<std::string> texts;
   int64_t top_k = 5;
   bool json = false;
@@ -72,11 +74,13 @@ void print(const std::string& written, const std::vector<std::vector<MaskChoice>
 int fill_mask(const Options& options) {
   ModelDirectory directory(model_directory(options.model));
   TokenId mask = mask_token(directory.tokenizer, options.model);
-  Device device = choose_device(options.device);
-  MaskFiller filler(
-      directory.files, directory.config,
-      {.limits = {}, .device = device, .compute = dtype_of(options.dtype, device), .memory = memory_budget(device)},
-      kMostMasks);
+  Device device = choose_device(options.compute.device);
+  MaskFiller filler(directory.files, directory.config,
+                    {.limits = {},
+                     .device = device,
+                     .compute = dtype_of(options.compute, device, directory.files),
+                     .memory = memory_budget(device)},
+                    kMostMasks);
   TextArguments texts(options.texts, options.file, options.field);
   bool heading = options.texts.size() != 1 || !options.file.empty();
   for (std::vector<std::string> one; texts.next(one, 1);) {
@@ -98,11 +102,7 @@ std::function<int()> declare(CLI::App& app) {
   app.add_option("--top-k", options->top_k, "likeliest tokens that are shown for a mask")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--device", options->device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")
-      ->capture_default_str();
-  app.add_option("--dtype", options->dtype, "auto (bf16 where the processor has it), f32 or bf16")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
+  declare_compute(app, options->compute);
   app.add_flag("--json", options->json, "a JSON object a text");
   app.footer(kHelp);
   return [options] { return fill_mask(*options); };

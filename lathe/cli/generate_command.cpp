@@ -247,7 +247,7 @@ int generate(Options& options) {
   Prompts prompts =
       chat ? chat_prompts(options, path, directory) : plain_prompts(options, directory.tokenizer, reading);
   Device device = choose_device(options.compute.device);
-  DType dtype = dtype_of(options.compute, device);
+  DType dtype = dtype_of(options.compute, device, directory.files);
   DecoderLimits limits = decoder_limits(sampling, options.batch, directory.config, reading, prompts.ids);
   auto load = [&] { return load_model(directory.files, directory.config, dtype, directory.adapter_or_null()); };
   InferencePlan plan = plan_inference(load, directory.config, dtype, limits, device);

@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
-#include "lathe/tensor/device_choice.h"
 
 namespace lathe::cli {
 
@@ -30,11 +29,6 @@ bool TextArguments::next(std::vector<std::string>& texts, size_t most) {
     texts.push_back(object[field_].get<std::string>());
   }
   return !texts.empty();
-}
-
-DType dtype_of(const std::string& name, Device device) {
-  if (name == "auto") return default_compute(device);
-  return name == "bf16" ? DType::bf16 : DType::f32;
 }
 
 }  // namespace lathe::cli

@@ -5,8 +5,6 @@
 #include <vector>
 
 #include "lathe/base/line_reader.h"
-#include "lathe/tensor/device.h"
-#include "lathe/tensor/dtype.h"
 
 namespace lathe::cli {
 
@@ -26,8 +24,5 @@ class TextArguments {
   bool objects_;
   std::unique_ptr<LineReader> lines_;
 };
-
-/// What --dtype means on `device`.
-DType dtype_of(const std::string& name, Device device);
 
 }  // namespace lathe::cli

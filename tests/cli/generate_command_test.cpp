@@ -161,6 +161,15 @@ TEST_F(GenerateCommand, ChoosesTokensAsTheModelsFilesSayWhereNoOptionDoes) {
   fs::remove_all(own);
 }
 
+TEST_F(GenerateCommand, ComputesInF32WhereTheFilesAreAndNoOptionSaysOtherwise) {
+  auto errors = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"generate", model(), "--prompt", "a", "--max-tokens", "1"});
+    return run_lathe(more).errors;
+  };
+  EXPECT_THAT(errors({}), HasSubstr(", f32, memory"));
+  EXPECT_THAT(errors({"--dtype", "bf16"}), HasSubstr(", bf16, memory"));
+}
+
 TEST_F(GenerateCommand, BeginsAnEmptyPromptWithTheTokenThatEndsTexts) {
   json line = lines_of(text_of({"--prompt", "", "--json", "--max-tokens", "3"}))[0];
   EXPECT_EQ(line["prompt_tokens"], 1);
