@@ -11,12 +11,15 @@
 namespace lathe {
 namespace {
 
+constexpr int64_t kParallelLines = 1 << 12;  ///< of cache, one an element, that one thread reads sooner than two begin
+
 /// Each element where its panel has it: steps of four bytes, a tile's columns side by side.
 template <class T, Isa isa>
 void packed_rows_as(const Tensor& panels, const Shape& shape, const Tensor& ids, Tensor& rows) {
   constexpr int64_t kColumns = tile_of(isa).columns, kWidth = 4 / int64_t(sizeof(T));
   int64_t depth = shape[1], steps = steps_of(depth, dtype_of<T>());
   const int32_t* id = ids.data<int32_t>();
+#pragma omp parallel for schedule(static) if (rows.elements() > kParallelLines)
   for (int64_t i = 0; i < ids.elements(); ++i) {
     const T* from = panels.data<T>() + (id[i] / kColumns * steps * kColumns + id[i] % kColumns) * kWidth;
     T* to = rows.data<T>() + i * depth;
