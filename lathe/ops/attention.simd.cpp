@@ -64,15 +64,15 @@ class Forward {
   }
 
   void add_keys(const QueryTile& tile, int64_t panel, int64_t key) {
-    int64_t rows = tile.rows(panel, key), column = panel * kPanel;
+    int64_t rows = tile.rows(panel, key), column = panel * kPanel, columns = tile.columns(panel);
     if (rows == 0) return;
-    product<Units, false>({keys_, depth_}, {queries_ + column, kQueryTile}, scores_ + column, kQueryTile, rows, kPanel,
+    product<Units, false>({keys_, depth_}, {queries_ + column, kQueryTile}, scores_ + column, kQueryTile, rows, columns,
                           depth_, false);
     tile.finish_panel(scores_, panel, key, nullptr);
-    for (int64_t lane = column; lane < column + kPanel; lane += kLanes) weigh(lane, rows);
+    for (int64_t lane = column; lane < column + columns; lane += kLanes) weigh(lane, rows);
     if constexpr (Units::kDepth == 2)
-      round_and_pair<Units>(scores_ + column, kQueryTile, weights_ + column, nullptr, rows, kPanel);
-    product<Units, true>({values_, dim_}, {weights_ + column, kQueryTile}, sums_ + column, kQueryTile, dim_, kPanel,
+      round_and_pair<Units>(scores_ + column, kQueryTile, weights_ + column, nullptr, rows, columns);
+    product<Units, true>({values_, dim_}, {weights_ + column, kQueryTile}, sums_ + column, kQueryTile, dim_, columns,
                          rows / Units::kDepth, true);
   }
 

@@ -60,6 +60,8 @@ class QueryTile {
   int64_t first_key_tile() const { return std::max(0, seen_first_[0]) / kKeyTile * kKeyTile; }
   int64_t last_key() const { return seen_last_[count - 1]; }
   int64_t panels() const { return (count + kPanel - 1) / kPanel; }
+  /// Columns of `panel` that hold its queries, in whole vectors.
+  int64_t columns(int64_t panel) const { return count - panel * kPanel > kLanes ? kPanel : kLanes; }
   /// Rows of the score tile from key `key` that any query of `panel` sees, in whole register tiles.
   int64_t rows(int64_t panel, int64_t key) const {
     int64_t last = seen_last_[std::min(panel * kPanel + kPanel, count) - 1];

@@ -139,9 +139,13 @@ inline void transpose(const float* from, int64_t from_stride, float* to, int64_t
 /// Numbers of `to` f32 or bf16 elements, from the other type or the same.
 template <class From, class To>
 inline void convert_row(const From* from, To* to, int64_t count) {
-  if constexpr (std::is_same_v<From, To>)
-    std::memcpy(to, from, size_t(count) * sizeof(To));
-  else
+  constexpr int64_t kStored = kLanes * 4 / int64_t(sizeof(To));  // in a vector: heads are a few, a call costs more
+  if constexpr (std::is_same_v<From, To>) {
+    int64_t i = 0;
+    for (; i + kStored <= count; i += kStored)
+      store(reinterpret_cast<float*>(to + i), load(reinterpret_cast<const float*>(from + i)));
+    if (i < count) std::memcpy(to + i, from + i, size_t(count - i) * sizeof(To));
+  } else
     for (int64_t i = 0; i < count; ++i) to[i] = To(float(from[i]));
 }
 
@@ -156,7 +160,7 @@ void copy_rows(const T* from, int64_t stride, int64_t count, int64_t width, floa
   auto* to = reinterpret_cast<Number<Units>*>(tile);
   for (int64_t i = 0; i < count; ++i, to += dim) {
     convert_row(from + i * stride, to, width);
-    std::memset(static_cast<void*>(to + width), 0, size_t(dim - width) * sizeof(*to));
+    if (width < dim) std::memset(static_cast<void*>(to + width), 0, size_t(dim - width) * sizeof(*to));
   }
   std::memset(static_cast<void*>(to), 0, size_t((to_count - count) * dim) * sizeof(*to));
 }
