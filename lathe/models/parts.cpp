@@ -140,7 +140,7 @@ PlainMlp::PlainMlp(const std::string& activation, const LinearOptions& up, const
 
 Tensor PlainMlp::operator()(Tensor x, Pass& pass, const Tensor* residual) const {
   x = up_(x, pass);
-  x = activate(x, activation_);
+  x = activate(std::move(x), activation_);
   return down_(x, pass, residual);
 }
 

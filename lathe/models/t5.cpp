@@ -142,7 +142,7 @@ class FeedForward : public Module {
                       deviation(double(c.intermediate_size)), Split::in, mesh)) {}
   Tensor operator()(const Tensor& hidden, Pass& pass) const {
     Tensor wide = up_(norm_(hidden), pass);
-    wide = gated_ ? gated_activate(wide, activation_) : activate(wide, activation_);
+    wide = gated_ ? gated_activate(wide, activation_) : activate(std::move(wide), activation_);
     return add_product(down_, pass.drop(wide, dropout_, layer_, 2), hidden, dropout_, pass, layer_, 3);
   }
   void list(Inventory& inventory) override {

@@ -32,8 +32,8 @@ Activation activation_named(std::string_view name) {
                    "\" is none of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu, tanh"));
 }
 
-Tensor activate(const Tensor& x, Activation activation) {
-  Tensor y = Tensor::empty_like(x);
+Tensor activate(Tensor x, Activation activation) {
+  Tensor y = x.unique() && !recording({&x}) ? x.detached() : Tensor::empty_like(x);
   run(x, activation, y);
   record({&y}, {&x},
          {[x = x.detached(), activation](std::span<const Tensor> dy) -> Gradients {

@@ -14,7 +14,7 @@ enum class Activation : uint8_t { gelu, gelu_tanh, quick_gelu, silu, relu, tanh 
 /// Error.
 Activation activation_named(std::string_view name);
 
-/// y = activation(x); floating, one type and shape.
+/// y = activation(x); floating, one type and shape. y may be x.
 constinit inline Kernel<void(const Tensor& x, Activation activation, Tensor& y)> activate_kernel{"activate"};
 /// dx = dy * activation'(x). dx may be dy or x.
 constinit inline Kernel<void(const Tensor& x, const Tensor& dy, Activation activation, Tensor& dx)>
@@ -26,8 +26,9 @@ constinit inline Kernel<void(const Tensor& x, Activation activation, Tensor& y)>
 constinit inline Kernel<void(const Tensor& x, const Tensor& dy, Activation activation, Tensor& dx)>
     gated_activate_backward_kernel{"gated_activate_backward"};
 
-/// activation(x), element by element. Differentiable. Keeps x; the output can be dropped and recomputed.
-Tensor activate(const Tensor& x, Activation activation);
+/// activation(x), element by element; in the bytes of x where it was moved here, no one else holds them, and no tape
+/// needs them. Differentiable. Keeps x; the output can be dropped and recomputed.
+Tensor activate(Tensor x, Activation activation);
 
 /// Gated unit (Shazeer 2020): activation(gate) * up, where gate and up are the halves of each row.
 ///   gate_up floating [rows, 2n] -> [rows, n]
