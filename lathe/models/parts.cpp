@@ -68,7 +68,7 @@ AttentionSpec attention_spec(const ModelConfig& c, int layer, Mesh& mesh) {
 
 Tensor add_to_residual(const Part& part, Tensor x, const Tensor& hidden, float dropout, Pass& pass, int layer,
                        int use) {
-  if (dropout == 0) return part(std::move(x), pass, &hidden);
+  if (dropout == 0 || !pass.drops()) return part(std::move(x), pass, &hidden);
   return add(hidden, pass.drop(part(std::move(x), pass, nullptr), dropout, layer, use));
 }
 

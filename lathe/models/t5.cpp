@@ -34,7 +34,7 @@ LinearOptions options(int64_t in, std::vector<Section> sections, Init init, Spli
 /// hidden + dropout(linear(x)).
 Tensor add_product(const Linear& linear, const Tensor& x, const Tensor& hidden, float dropout, Pass& pass, int layer,
                    int use) {
-  if (dropout == 0) return linear(x, pass, &hidden);
+  if (dropout == 0 || !pass.drops()) return linear(x, pass, &hidden);
   return add(hidden, pass.drop(linear(x, pass), dropout, layer, use));
 }
 

@@ -52,3 +52,4 @@ class Pass {
 };
 
 }  // namespace lathe
+  virtual bool drops() const { return false; }  ///< whether drop() is more than x

@@ -38,6 +38,7 @@ class TrainingPass : public Pass {
   Tensor finish(const Tensor& hidden, const Project& head) override;
   /// Keyed by the token's own number: packing, accumulation and recomputation draw the same.
   Tensor drop(const Tensor& x, float probability, int layer, int use) const override;
+  bool drops() const override { return true; }
 
  private:
   const DeviceBatch& batch_;
@@ -51,6 +52,7 @@ class ScoringPass : public TrainingPass {
  public:
   using TrainingPass::TrainingPass;
   Tensor drop(const Tensor& x, float, int, int) const override { return x; }
+  bool drops() const override { return false; }
 };
 
 /// Rows whose logits of `vocabulary` tokens exist at a time where nobody says otherwise; at most `rows`. On a CPU they
