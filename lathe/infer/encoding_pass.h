@@ -5,6 +5,7 @@
 
 #include "lathe/nn/module.h"
 #include "lathe/nn/pass.h"
+#include "lathe/ops/global_attention.h"
 
 namespace lathe {
 
@@ -13,6 +14,7 @@ struct WholeText {
   std::span<const uint32_t> tokens;
   std::span<const int32_t> types = {};  ///< the segment of each token; empty: all of segment 0
   std::span<const int32_t> rows = {};   ///< the tokens that are asked about; all texts must name some, or none
+  int64_t globals = 0;                  ///< its first tokens that all of it sees: see Pass::attend_with_globals()
 };
 
 /// How much an EncodingPass can hold.
@@ -20,6 +22,7 @@ struct EncodingLimits {
   int64_t tokens = 0;     ///< of all texts
   int64_t sequences = 1;  ///< texts
   int64_t rows = 0;       ///< tokens that are asked about; 0: texts name none
+  int64_t globals = 0;    ///< global tokens of all texts, of which there must then be one at least; 0: none
 };
 
 /// Forward passes over whole texts, packed one after another without padding. Ends in what the head makes of the rows
@@ -41,6 +44,8 @@ class EncodingPass : public Pass {
   void set_memory(const Tensor& rows, const Packed& sequences) { memory_ = rows, memory_sequences_ = sequences; }
   Tensor attend(int layer, const Tensor& qkv, const AttentionSpec& spec) override;
   Tensor attend_memory(int layer, const Tensor& q, const Project& keys_and_values, const AttentionSpec& spec) override;
+  Tensor attend_with_globals(int layer, const Tensor& qkv, const GlobalProjections& globals,
+                             const AttentionSpec& spec) override;
   Tensor rows(const Tensor& hidden) const override;
   Tensor ends(const Tensor& hidden, SequenceEnd end) const override;
 
@@ -50,7 +55,8 @@ class EncodingPass : public Pass {
   Packed sequences_;
   Tensor memory_;
   Packed memory_sequences_;
-  std::vector<int32_t> host_, host_offsets_;
+  GlobalTokens globals_;
+  std::vector<int32_t> host_, host_offsets_, host_globals_, host_pieces_;
 };
 
 /// The blocks of `encoder` in turn, the result of the last.

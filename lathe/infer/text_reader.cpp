@@ -5,6 +5,8 @@
 #include "lathe/base/numbers.h"
 #include "lathe/files/load_model.h"
 #include "lathe/models/family.h"
+#include "lathe/models/global_tokens.h"
+#include "lathe/models/task.h"
 #include "lathe/tensor/tape.h"
 
 namespace lathe {
@@ -15,6 +17,7 @@ TextReader::TextReader(const TensorFiles& files, const ModelConfig& config, cons
           " does not read whole texts: it continues them (lathe generate); bert, roberta and the like do");
   EncodingLimits& limits = options_.limits;
   if (limits.tokens == 0) limits.tokens = limits.sequences * config.max_position_embeddings;
+  limits.globals = most_global_tokens(config, limits.sequences, limits.tokens);
   {
     Runtime meta(options.device.as_meta(), Runtime::kUnbounded);
     model_ = load_model(files, config, options.compute, options.adapter);
@@ -48,7 +51,9 @@ void TextReader::read(std::span<const WholeText> texts) {
     for (uint32_t token : whole.tokens)
       require(token < config_.vocab_size, "token ", token, " is beyond the model's ", config_.vocab_size);
   }
-  pass_->load(texts);
+  std::vector<WholeText> marked(texts.begin(), texts.end());
+  for (WholeText& whole : marked) whole.globals = global_tokens(config_, whole.tokens);
+  pass_->load(marked);
   replay(rehearsed_.placement, [&] { run(); });
 }
 

@@ -18,7 +18,7 @@ class PeftAdapter;
 class TextReader {
  public:
   struct Options {
-    EncodingLimits limits;  ///< tokens 0: as many as `sequences` of the model's longest have
+    EncodingLimits limits;  ///< tokens 0: as many as `sequences` of the model's longest have; globals: the model's
     Device device;
     DType compute = DType::f32;
     int64_t memory = 0;                    ///< bytes of the device that may be taken
@@ -32,7 +32,8 @@ class TextReader {
   TextReader(const TensorFiles& files, const ModelConfig& config, const Options& options, Use use);
   ~TextReader();
 
-  /// One pass. Throws Error for a text that is longer than the model takes, or names a token that it has not.
+  /// One pass. Which tokens are global is the model's to say. Throws Error for a text that is longer than the model
+  /// takes, names a token that it has not, or lacks a question that its global tokens would be.
   void read(std::span<const WholeText> texts);
 
   const EncodingLimits& limits() const { return options_.limits; }

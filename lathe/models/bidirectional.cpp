@@ -62,17 +62,22 @@ static AttentionOptions attention_options(const ModelConfig& c, const EncoderLay
 
 NormedAttention::NormedAttention(const ModelConfig& c, const EncoderLayerNames& names, int layer, bool causal,
                                  Mesh& mesh)
+    : NormedAttention(c, names, layer,
+                      std::make_unique<SelfAttention>(attention_options(c, names, layer, causal, mesh))) {}
+
+NormedAttention::NormedAttention(const ModelConfig& c, const EncoderLayerNames& names, int layer,
+                                 std::unique_ptr<Part> attention)
     : layer_(layer),
       dropout_(float(c.resid_pdrop)),
-      attention_(attention_options(c, names, layer, causal, mesh)),
+      attention_(std::move(attention)),
       norm_(names.attention_norm, c.hidden_size, c.norm_eps) {}
 
 Tensor NormedAttention::operator()(const Tensor& hidden, Pass& pass) const {
-  return norm_(add_to_residual(attention_, hidden, hidden, dropout_, pass, layer_, 0));
+  return norm_(add_to_residual(*attention_, hidden, hidden, dropout_, pass, layer_, 0));
 }
 
 void NormedAttention::list(Inventory& inventory) {
-  attention_.list(inventory);
+  attention_->list(inventory);
   norm_.list(inventory);
 }
 
@@ -103,8 +108,12 @@ std::unique_ptr<Model> make_bidirectional(const ModelConfig& config, const Encod
   auto table = std::make_unique<TokenTable>(names.tokens, config.vocab_size, config.hidden_size,
                                             Init::normal(float(config.initializer_range)));
   model->blocks.push_back(std::make_unique<EncoderEmbedding>(config, names.embedding, *table, first_position));
-  for (int layer = 0; layer < config.num_hidden_layers; ++layer)
-    model->blocks.push_back(std::make_unique<EncoderLayer>(config, names.layer(layer), layer, mesh));
+  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+    EncoderLayerNames own = names.layer(layer);
+    model->blocks.push_back(
+        names.attention ? std::make_unique<EncoderLayer>(config, own, layer, names.attention(config, layer, mesh), mesh)
+                        : std::make_unique<EncoderLayer>(config, own, layer, mesh));
+  }
   model->blocks.push_back(make_head(config, names.head, *table));
   model->shared.push_back(std::move(table));
   return model;

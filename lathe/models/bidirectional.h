@@ -40,17 +40,20 @@ class EncoderEmbedding : public Block {
   LayerNorm norm_;
 };
 
-/// norm(hidden + attention(hidden)) within a text: to all of it, or (causal) to what comes before.
+/// norm(hidden + attention(hidden)) within a text: to all of it, or (causal) to what comes before; or by a family's own
+/// attention.
 class NormedAttention : public Module {
  public:
   NormedAttention(const ModelConfig& config, const EncoderLayerNames& names, int layer, bool causal, Mesh& mesh);
+  NormedAttention(const ModelConfig& config, const EncoderLayerNames& names, int layer,
+                  std::unique_ptr<Part> attention);
   Tensor operator()(const Tensor& hidden, Pass& pass) const;
   void list(Inventory& inventory) override;
 
  private:
   int layer_;
   float dropout_;
-  SelfAttention attention_;
+  std::unique_ptr<Part> attention_;
   LayerNorm norm_;
 };
 
@@ -68,11 +71,14 @@ class NormedMlp : public Module {
   LayerNorm norm_;
 };
 
-/// Attention to the whole text, then the MLP.
+/// Attention to the whole text, or a family's own, then the MLP.
 class EncoderLayer : public Block {
  public:
   EncoderLayer(const ModelConfig& config, const EncoderLayerNames& names, int layer, Mesh& mesh)
       : attention_(config, names, layer, false, mesh), mlp_(config, names, layer, mesh) {}
+  EncoderLayer(const ModelConfig& config, const EncoderLayerNames& names, int layer, std::unique_ptr<Part> attention,
+               Mesh& mesh)
+      : attention_(config, names, layer, std::move(attention)), mlp_(config, names, layer, mesh) {}
   Tensor forward(const Tensor& hidden, Pass& pass) override { return mlp_(attention_(hidden, pass), pass); }
   void list(Inventory& inventory) override;
 
@@ -87,6 +93,8 @@ struct EncoderNames {
   EmbeddingNames embedding;
   EncoderLayerNames (*layer)(int number);
   HeadNames head;
+  /// A layer's attention; null: to the whole text.
+  std::unique_ptr<Part> (*attention)(const ModelConfig& config, int number, Mesh& mesh) = nullptr;
 };
 
 /// An encoder of whole texts with the head for the task of `config`. Positions count from `first_position`.

@@ -37,7 +37,7 @@ struct ModelConfig {
   bool mlp_bias = false;
   double initializer_range = 0.02;
   double embd_pdrop = 0, resid_pdrop = 0;
-  int64_t bos_token_id = -1, eos_token_id = -1, pad_token_id = -1;
+  int64_t bos_token_id = -1, eos_token_id = -1, pad_token_id = -1, sep_token_id = -1;
 
   double partial_rotary_factor = 0;  ///< share of a head that positions turn
   double rope_local_base_freq = 0;   ///< Gemma 3: rope_theta of layers with a window
@@ -57,6 +57,8 @@ struct ModelConfig {
   std::string architecture;         ///< the class of transformers that opens it: says what its head is; see task.h
   std::vector<std::string> labels;  ///< what the outputs of a classifier mean
   int64_t type_vocab_size = 0;      ///< kinds of segments that a text may have
+  std::vector<int64_t>
+      attention_window;  ///< Longformer: tokens around one that it sees, a layer each, half on each side
 
   int64_t num_decoder_layers = 0;       ///< of an encoder-decoder, whose num_hidden_layers are the encoder's; else 0
   int64_t decoder_start_token_id = -1;  ///< what its texts begin with

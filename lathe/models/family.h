@@ -28,6 +28,7 @@ struct Family {
   void (*write)(const ModelConfig& config, nlohmann::json& json);  ///< to config.json
   std::optional<GgufForm> gguf = {};                               ///< nothing: GGUF files do not hold it
   Reading reading = Reading::decoder;
+  bool global_tokens = false;  ///< its attention has windows, and tokens that see beyond them: see global_tokens.h
 };
 
 /// Adds a family; used at namespace scope. Returns true.

@@ -6,6 +6,10 @@ Tensor Pass::attend_memory(int, const Tensor&, const Project&, const AttentionSp
   throw InternalError("this pass has no encoder memory");
 }
 
+Tensor Pass::attend_with_globals(int layer, const Tensor& qkv, const GlobalProjections&, const AttentionSpec& spec) {
+  return attend(layer, qkv, spec);
+}
+
 const Tensor& Pass::token_types() const {
   static const Tensor none;
   return none;

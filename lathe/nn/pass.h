@@ -10,6 +10,13 @@ namespace lathe {
 /// Computes something of a tensor with the caller's weights: keys and values of encoder memory, logits of hidden rows.
 using Project = std::function<Tensor(const Tensor&)>;
 
+/// What global tokens see their text by, of the layer's hidden rows.
+struct GlobalProjections {
+  const Tensor& hidden;     ///< [tokens, hidden_size]
+  Project queries;          ///< [rows, hidden_size] -> [rows, heads, head_dim]
+  Project keys_and_values;  ///< [rows, hidden_size] -> [rows, 2 kv_heads, head_dim]
+};
+
 /// Which adapters a pass applies.
 struct AdapterChoice {
   bool enabled = true;                ///< false: the frozen reference
@@ -34,6 +41,10 @@ class Pass {
   /// q [tokens, heads, head_dim] against encoder memory; `keys_and_values` makes [memory, 2 kv_heads, head_dim] of it,
   /// once a sequence when decoding. Throws InternalError in a pass without memory.
   virtual Tensor attend_memory(int layer, const Tensor& q, const Project& keys_and_values, const AttentionSpec& spec);
+  /// attend() in a model with global tokens (Beltagy et al. 2020), which all of their text sees besides its window, and
+  /// which see all of it by projections of their own. Here: no token is global.
+  virtual Tensor attend_with_globals(int layer, const Tensor& qkv, const GlobalProjections& globals,
+                                     const AttentionSpec& spec);
 
   /// The rows that matter to what follows: all, those with a target, the last of each sequence.
   virtual Tensor rows(const Tensor& hidden) const;
@@ -48,8 +59,8 @@ class Pass {
 
   /// Dropout in training, x elsewhere. `use` tells apart several in a layer.
   virtual Tensor drop(const Tensor& x, float probability, int layer, int use) const;
+  virtual bool drops() const { return false; }  ///< whether drop() is more than x
   virtual const AdapterChoice& adapters() const;
 };
 
 }  // namespace lathe
-  virtual bool drops() const { return false; }  ///< whether drop() is more than x

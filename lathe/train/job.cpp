@@ -47,6 +47,9 @@ void describe(Section& section, ModelConfig& m) {
   section.section("rope_scaling", m.rope_scaling, "positions stretched beyond a first length");
   section.field("sliding_window", m.sliding_window, "tokens that one sees, itself included; 0: all").at_least(0);
   section.field("layer_types", m.layer_types, "full_attention or sliding_attention, a layer each; empty: the family's");
+  section
+      .field("attention_window", m.attention_window, "Longformer: tokens around one that it sees, a layer each, or one")
+      .above(0);
   section.field("query_pre_attn_scalar", m.query_pre_attn_scalar, "scores are divided by its root; 0: the family's")
       .at_least(0);
   section.field("attn_logit_softcapping", m.attn_logit_softcapping, "bound of scores; 0: none").at_least(0);

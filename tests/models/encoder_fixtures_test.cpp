@@ -1,4 +1,5 @@
 // Encoders against what transformers makes of the same weights: tests/models/make_encoder_fixtures.py.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,6 +10,8 @@
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
 #include "lathe/infer/encoding_pass.h"
+#include "lathe/infer/text_reader.h"
+#include "lathe/models/global_tokens.h"
 #include "lathe/nn/completion.h"
 #include "lathe/nn/loss.h"
 #include "lathe/tensor/sum.h"
@@ -64,13 +67,18 @@ class Fixture {
     if (config.type_vocab_size < 2) types_.assign(types_.size(), {});
   }
 
-  EncodingLimits limits() const { return {.tokens = 64, .sequences = 4, .rows = 8}; }
+  EncodingLimits limits(const std::string& head) const {
+    int64_t globals = most_global_tokens(config_of(head), 4, 64);
+    return {.tokens = 64, .sequences = 4, .rows = 8, .globals = globals};
+  }
+  size_t texts() const { return tokens_.size(); }
+  std::vector<int32_t> targets(const std::string& head) const {
+    return head == "masked_lm" ? joined<int32_t>(expected["targets"]) : expected["labels"].get<std::vector<int32_t>>();
+  }
 
   /// The model with the head of `task`, and its tensors.
   std::unique_ptr<Model> model(const std::string& head, DType compute, bool trained) {
-    ModelConfig asked = config;
-    asked.architecture = expected["heads"][head]["architecture"].get<std::string>();
-    auto model = make_model(asked);
+    auto model = make_model(config_of(head));
     complete_gradients(*model);
     Inventory inventory = model->inventory();
     for (Parameter* parameter : inventory.parameters)
@@ -79,12 +87,22 @@ class Fixture {
     return model;
   }
 
-  void load(EncodingPass& pass, const std::string& head, size_t first = 0, size_t count = 2) const {
+  void load(EncodingPass& pass, const std::string& head, size_t first, size_t count) const {
     std::vector<WholeText> texts;
     for (size_t i = first; i < first + count; ++i)
-      texts.push_back(
-          {tokens_[i], types_[i], head == "masked_lm" ? std::span(masked_[i]) : std::span<const int32_t>()});
+      texts.push_back({tokens_[i], types_[i], head == "masked_lm" ? std::span(masked_[i]) : std::span<const int32_t>(),
+                       global_tokens(config_of(head), tokens_[i])});
     pass.load(texts);
+  }
+  void load(EncodingPass& pass, const std::string& head) const { load(pass, head, 0, texts()); }
+
+  const std::string& directory() const { return directory_; }
+  const std::vector<std::vector<uint32_t>>& tokens() const { return tokens_; }
+
+  ModelConfig config_of(const std::string& head) const {
+    ModelConfig asked = config;
+    asked.architecture = expected["heads"][head]["architecture"].get<std::string>();
+    return asked;
   }
 
  private:
@@ -112,7 +130,7 @@ class EncoderFixtures : public testing::TestWithParam<const char*> {
   EncoderFixtures() { set_threads(1); }  // at this size, threads would wait for each other longer than they work
   Runtime runtime{{}, 64 << 20};
 };
-INSTANTIATE_TEST_SUITE_P(Families, EncoderFixtures, testing::Values("bert", "roberta", "distilbert"),
+INSTANTIATE_TEST_SUITE_P(Families, EncoderFixtures, testing::Values("bert", "roberta", "distilbert", "longformer"),
                          [](const auto& kind) { return std::string(kind.param); });
 
 TEST_P(EncoderFixtures, HaveTheLogitsOfTransformers) {
@@ -121,7 +139,7 @@ TEST_P(EncoderFixtures, HaveTheLogitsOfTransformers) {
     auto logits = expected["logits"].get<std::vector<float>>();
     for (DType compute : {DType::f32, DType::bf16}) {
       auto model = fixture.model(head, compute, false);
-      EncodingPass pass(fixture.limits());
+      EncodingPass pass(fixture.limits(head));
       fixture.load(pass, head);
       double found = difference(values_of(model->forward(pass)), logits);
       EXPECT_LT(found, compute == DType::f32 ? 2e-6 : 0.04) << head << ' ' << name_of(compute);
@@ -135,9 +153,7 @@ TEST_P(EncoderFixtures, HaveTheGradientsOfTransformers) {
     const json& expected = fixture.expected["heads"][head];
     auto model = fixture.model(head, DType::f32, true);
     Inventory inventory = model->inventory();
-    bool masked = std::string(head) == "masked_lm";
-    EncodingLoss pass(fixture.limits(), masked ? joined<int32_t>(fixture.expected["targets"])
-                                               : fixture.expected["labels"].get<std::vector<int32_t>>());
+    EncodingLoss pass(fixture.limits(head), fixture.targets(head));
     fixture.load(pass, head);
     EXPECT_NEAR(run_step(*model, inventory, pass).value(), expected["loss"].get<float>(), 1e-5f);
     NamedTensors gradients;
@@ -159,16 +175,18 @@ TEST_P(EncoderFixtures, HaveTheGradientsOfTransformers) {
 
 TEST_P(EncoderFixtures, GiveATextTheSameWhateverIsReadBesideIt) {
   Fixture fixture(GetParam());
-  auto model = fixture.model("hidden", DType::f32, false);
-  EncodingPass pass(fixture.limits());
-  std::vector<float> alone;
-  for (size_t i = 0; i < 2; ++i) {
-    fixture.load(pass, "hidden", i, 1);
-    std::vector<float> rows = values_of(model->forward(pass));
-    alone.insert(alone.end(), rows.begin(), rows.end());
+  for (const char* head : {"hidden", "spans"}) {
+    auto model = fixture.model(head, DType::f32, false);
+    EncodingPass pass(fixture.limits(head));
+    std::vector<float> alone;
+    for (size_t i = 0; i < fixture.texts(); ++i) {
+      fixture.load(pass, head, i, 1);
+      std::vector<float> rows = values_of(model->forward(pass));
+      alone.insert(alone.end(), rows.begin(), rows.end());
+    }
+    fixture.load(pass, head);
+    EXPECT_LT(difference(values_of(model->forward(pass)), alone), 1e-6) << head;
   }
-  fixture.load(pass, "hidden");
-  EXPECT_LT(difference(values_of(model->forward(pass)), alone), 1e-6);
 }
 
 TEST_P(EncoderFixtures, RunOnTheBytesOfTheirMetaRun) {
@@ -177,8 +195,7 @@ TEST_P(EncoderFixtures, RunOnTheBytesOfTheirMetaRun) {
     for (DType compute : {DType::f32, DType::bf16})
       expect_meta_equals_cpu([&] {
         auto model = fixture.model(head, compute, true);
-        EncodingLoss pass(fixture.limits(), std::string(head) == "masked_lm" ? std::vector<int32_t>{1, 2, 3, 4}
-                                                                             : std::vector<int32_t>{1, 2});
+        EncodingLoss pass(fixture.limits(head), fixture.targets(head));
         fixture.load(pass, head);
         run_step(*model, model->inventory(), pass);
       });
@@ -187,10 +204,42 @@ TEST_P(EncoderFixtures, RunOnTheBytesOfTheirMetaRun) {
 TEST_P(EncoderFixtures, KeepTheirConfigWhenWritten) {
   Fixture fixture(GetParam());
   json written = json::parse(model_config_json(fixture.config, DType::f32));
-  for (const char* field : {"id2label", "label2id", "max_position_embeddings", "architectures", "pad_token_id"})
+  for (const char* field : {"id2label", "label2id", "max_position_embeddings", "architectures", "pad_token_id",
+                            "sep_token_id", "attention_window"})
     EXPECT_EQ(written[field],
               read_json((checkout() / "tests/models/encoder_fixtures" / GetParam() / "config.json").string())[field])
         << field;
+}
+
+/// What a TextReader, which finds the global tokens itself, makes of all texts.
+std::vector<float> read_texts(const Fixture& fixture, const std::string& head) {
+  std::vector<float> found;
+  TextReader reader(TensorFiles(fixture.directory()), fixture.config_of(head),
+                    {.limits = {.sequences = 4}, .device = {}, .compute = DType::f32, .memory = 64 << 20},
+                    [&](const Tensor& rows, const Packed&) {
+                      if (!rows.is_meta()) found = values_of(rows);
+                    });
+  std::vector<WholeText> texts;
+  for (const std::vector<uint32_t>& tokens : fixture.tokens()) texts.push_back({tokens, {}, {}});
+  reader.read(texts);
+  return found;
+}
+
+TEST(LongformerTexts, HaveGlobalTokensByTheirHead) {
+  set_threads(1);
+  Fixture fixture("longformer");
+  for (const char* head : {"hidden", "sequence_labels", "token_labels", "spans"}) {
+    auto expected = fixture.expected["heads"][head]["logits"].get<std::vector<float>>();
+    EXPECT_LT(difference(read_texts(fixture, head), expected), 2e-6) << head;
+  }
+}
+
+TEST(LongformerTexts, WithoutAQuestionAreRefusedWhereOneIsAnswered) {
+  Fixture fixture("longformer");
+  ModelConfig config = fixture.config_of("spans");
+  for (std::vector<uint32_t> tokens : {std::vector<uint32_t>{0, 7, 8}, std::vector<uint32_t>{2, 7, 2}})
+    EXPECT_THAT([&] { global_tokens(config, tokens); },
+                testing::ThrowsMessage<Error>(testing::HasSubstr("no question before its first separator, token 2")));
 }
 
 }  // namespace

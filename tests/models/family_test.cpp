@@ -53,7 +53,8 @@ TEST(Family, NamesTheFieldsThatContradictEachOther) {
                                           {"llama", &ModelConfig::num_attention_heads, 3, "num_attention_heads 3"},
                                           {"llama", &ModelConfig::num_key_value_heads, 4, "num_key_value_heads 4"},
                                           {"llama", &ModelConfig::vocab_size, 0, "vocab_size = 0"},
-                                          {"gpt2", &ModelConfig::num_hidden_layers, -1, "num_hidden_layers = -1"}};
+                                          {"gpt2", &ModelConfig::num_hidden_layers, -1, "num_hidden_layers = -1"},
+                                          {"longformer", &ModelConfig::type_vocab_size, -1, "type_vocab_size = -1"}};
   for (const Contradiction& wrong : contradictions) {
     ModelConfig config = small_config(wrong.model_type);
     config.*wrong.field = wrong.value;
@@ -89,6 +90,15 @@ TEST(Family, HasAsManyParametersAsThePublishedModels) {
                            .num_key_value_heads = 4,
                            .intermediate_size = 5632}),
             1'100'048'384);
+  EXPECT_EQ(parameters_of({.model_type = "longformer",  // allenai/longformer-base-4096, less its pooler
+                           .vocab_size = 50265,
+                           .hidden_size = 768,
+                           .num_hidden_layers = 12,
+                           .num_attention_heads = 12,
+                           .max_position_embeddings = 4096,
+                           .architecture = "LongformerModel",
+                           .type_vocab_size = 1}),
+            148'659'456 - 590'592);
 }
 
 class Logits : public testing::TestWithParam<const char*> {

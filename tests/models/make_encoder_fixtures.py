@@ -3,9 +3,10 @@
     build/peers/bin/python tests/models/make_encoder_fixtures.py [KIND ...]
 
 A fixture holds config.json, model.safetensors with the tensors of all heads (numbers that bf16 holds exactly), and
-expected.json, computed in f32 from a padded batch of two sequences: for each head its class, its logits (of the hidden
+expected.json, computed in f32 from a padded batch of sequences: for each head its class, its logits (of the hidden
 rows where it has none), and where it has a loss that and, of its gradient by each tensor, the norm and the product with
-cos(0.7 i + 1), i counting elements row by row. The masked language model is asked for the tokens at `masked`.
+cos(0.7 i + 1), i counting elements row by row. The masked language model is asked for the tokens at `masked`. Longformer's
+texts are a question, separators, a text; who is global follows from that and the head.
 """
 
 import json
@@ -18,11 +19,22 @@ import transformers
 from safetensors.torch import save_file
 
 VOCABULARY = 40
-SEQUENCES = [[(i * 29 + 5) % (VOCABULARY - 4) + 4 for i in range(12)], [(i * 37 + 11) % (VOCABULARY - 4) + 4 for i in range(5)]]
-TYPES = [[0] * 7 + [1] * 5, [0] * 5]
-MASKED = [[1, 4, 10], [3]]
-TARGETS = [[8, 13, 21], [30]]
-LABELS = [2, 0]
+
+
+def tokens(count, step, first):
+    return [(i * step + first) % (VOCABULARY - 4) + 4 for i in range(count)]
+
+
+def question(asked, text, step, first):
+    """A question and the text that answers it, as tokenizers of RoBERTa's kind put them together."""
+    words = tokens(asked + text, step, first)
+    return [0] + words[:asked] + [2, 2] + words[asked:] + [2]
+
+
+SHORT = {"sequences": [tokens(12, 29, 5), tokens(5, 37, 11)], "types": [[0] * 7 + [1] * 5, [0] * 5],
+         "masked": [[1, 4, 10], [3]], "targets": [[8, 13, 21], [30]], "labels": [2, 0]}
+LONG = {"sequences": [question(3, 27, 29, 5), question(1, 2, 37, 11), question(6, 2, 23, 3)], "types": [[], [], []],
+        "masked": [[1, 4, 10, 30], [3], [2, 11]], "targets": [[8, 13, 21, 5], [30], [17, 9]], "labels": [2, 0, 1]}
 SMALL = dict(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
              max_position_embeddings=20, num_labels=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
@@ -47,6 +59,7 @@ def longformer():
         sep_token_id=2, layer_norm_eps=1e-5)
 
 
+TEXTS = {"longformer": LONG}
 KINDS = {"bert": bert, "roberta": roberta, "distilbert": distilbert, "longformer": longformer}
 HEADS = {"hidden": "Model", "masked_lm": "ForMaskedLM", "sequence_labels": "ForSequenceClassification",
          "token_labels": "ForTokenClassification", "spans": "ForQuestionAnswering"}
@@ -67,13 +80,13 @@ def rounded(values):
     return [float(f"{value:.7g}") for value in values]
 
 
-def batch_of(config, prefix):
-    longest = max(map(len, SEQUENCES))
+def batch_of(texts, config, prefix):
+    longest = max(map(len, texts["sequences"]))
     padding = config.pad_token_id
-    batch = {"input_ids": torch.tensor([s + [padding] * (longest - len(s)) for s in SEQUENCES]),
-             "attention_mask": torch.tensor([[1] * len(s) + [0] * (longest - len(s)) for s in SEQUENCES])}
+    batch = {"input_ids": torch.tensor([s + [padding] * (longest - len(s)) for s in texts["sequences"]]),
+             "attention_mask": torch.tensor([[1] * len(s) + [0] * (longest - len(s)) for s in texts["sequences"]])}
     if prefix == "Bert":
-        batch["token_type_ids"] = torch.tensor([t + [0] * (longest - len(t)) for t in TYPES])
+        batch["token_type_ids"] = torch.tensor([t + [0] * (longest - len(t)) for t in texts["types"]])
     return batch
 
 
@@ -87,13 +100,13 @@ def checks_of(model):
     return checks
 
 
-def expected_of(model, head, batch):
+def expected_of(model, head, texts, batch):
     output = model(**batch)
-    lengths = [len(s) for s in SEQUENCES]
+    lengths = [len(s) for s in texts["sequences"]]
     if head == "hidden":
         rows = [output.last_hidden_state[i, :n] for i, n in enumerate(lengths)]
     elif head == "masked_lm":
-        rows = [output.logits[i, MASKED[i]] for i in range(len(lengths))]
+        rows = [output.logits[i, texts["masked"][i]] for i in range(len(lengths))]
     elif head == "sequence_labels":
         rows = [output.logits[i] for i in range(len(lengths))]
     elif head == "token_labels":
@@ -103,9 +116,9 @@ def expected_of(model, head, batch):
     expected = {"logits": rounded(torch.cat([row.flatten() for row in rows]).tolist())}
     loss = None
     if head == "masked_lm":
-        loss = torch.nn.functional.cross_entropy(torch.cat(rows), torch.tensor(sum(TARGETS, [])))
+        loss = torch.nn.functional.cross_entropy(torch.cat(rows), torch.tensor(sum(texts["targets"], [])))
     if head == "sequence_labels":
-        loss = torch.nn.functional.cross_entropy(torch.stack(rows), torch.tensor(LABELS))
+        loss = torch.nn.functional.cross_entropy(torch.stack(rows), torch.tensor(texts["labels"]))
     if loss is not None:
         model.zero_grad()
         loss.backward()
@@ -115,10 +128,10 @@ def expected_of(model, head, batch):
 
 def make(kind, folder):
     prefix, config = KINDS[kind]()
+    texts = TEXTS.get(kind, SHORT)
     config._attn_implementation = "eager"
     torch.manual_seed(sum(map(ord, kind)))
-    weights, expected = {}, {"transformers": transformers.__version__, "sequences": SEQUENCES, "types": TYPES,
-                             "masked": MASKED, "targets": TARGETS, "labels": LABELS, "heads": {}}
+    weights, expected = {}, {"transformers": transformers.__version__, **texts, "heads": {}}
     for head in ("masked_lm", "hidden", "sequence_labels", "token_labels", "spans"):
         config.num_labels = 2 if head == "spans" else 3
         model = getattr(transformers, prefix + HEADS[head])(config).float().eval()
@@ -129,7 +142,8 @@ def make(kind, folder):
         if head != "hidden":
             for name, parameter in model.named_parameters():
                 weights.setdefault(name, parameter.detach().clone())
-        expected["heads"][head] = {"architecture": prefix + HEADS[head], **expected_of(model, head, batch_of(config, prefix))}
+        expected["heads"][head] = {"architecture": prefix + HEADS[head],
+                                   **expected_of(model, head, texts, batch_of(texts, config, prefix))}
     os.makedirs(folder, exist_ok=True)
     save_file({name: tensor.bfloat16() for name, tensor in weights.items()}, os.path.join(folder, "model.safetensors"))
     config.architectures, config.num_labels = [prefix + "ForMaskedLM"], 3
