@@ -7,6 +7,7 @@
 #include "lathe/files/load_model.h"
 #include "lathe/files/peft_adapter.h"
 #include "lathe/models/family.h"
+#include "lathe/models/task.h"
 #include "lathe/nn/loss.h"
 #include "lathe/ops/rows.h"
 #include "lathe/tensor/tape.h"
@@ -101,6 +102,8 @@ WindowBatch blank_batch(const WindowOptions& options) {
 void check(const WindowOptions& options, const ModelConfig& config) {
   require(family_named(config.model_type).reading == Reading::decoder, "perplexity means nothing for ",
           config.model_type, ", which does not predict a text token after token");
+  require(task_of(config) == Task::causal_lm, "perplexity means nothing for ", architecture_of(config),
+          ", which predicts no tokens");
   require(options.window >= 1 && options.window <= config.max_position_embeddings, "a window of ", options.window,
           " tokens does not fit the model, which takes 1 to ", config.max_position_embeddings,
           " (max_position_embeddings)");

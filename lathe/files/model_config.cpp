@@ -6,6 +6,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/json.h"
 #include "lathe/files/gguf_config.h"
+#include "lathe/models/bidirectional.h"
 #include "lathe/models/family.h"
 #include "lathe/models/task.h"
 
@@ -98,6 +99,7 @@ std::string model_config_json(const ModelConfig& config, DType dtype) {
   json["bos_token_id"] = token_or_null(config.bos_token_id);
   json["eos_token_id"] = token_or_null(config.eos_token_id);
   family.write(config, json);
+  if (task_of(config) == Task::sequence_labels && !json.contains("id2label")) write_labels(config, json);
   nlohmann::json others = nlohmann::json::object();  // lives as long as the loop: items() does not hold it
   if (!config.other_fields.empty()) others = nlohmann::json::parse(config.other_fields);
   for (const auto& [name, value] : others.items())

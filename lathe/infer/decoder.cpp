@@ -6,6 +6,7 @@
 #include "lathe/base/numbers.h"
 #include "lathe/models/family.h"
 #include "lathe/models/parts.h"
+#include "lathe/models/task.h"
 #include "lathe/nn/prepare.h"
 #include "lathe/ops/likeliest.h"
 #include "lathe/ops/matmul_choices.h"
@@ -145,6 +146,7 @@ InferencePlan plan_inference(const ModelConfig& config, DType dtype, const Decod
 
 InferencePlan plan_inference(const std::function<std::unique_ptr<Model>()>& load, const ModelConfig& config,
                              DType dtype, const DecoderLimits& limits, Device device) {
+  require(task_of(config) == Task::causal_lm, architecture_of(config), " gives no tokens that follow a text");
   Runtime runtime(device.as_meta(), Runtime::kUnbounded);
   std::unique_ptr<Model> model = load();
   Decoder decoder(*model, config, dtype, limits);

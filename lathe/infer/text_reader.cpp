@@ -13,7 +13,9 @@ namespace lathe {
 
 TextReader::TextReader(const TensorFiles& files, const ModelConfig& config, const Options& options, Use use)
     : config_(config), options_(options), use_(std::move(use)) {
-  require(family_named(config.model_type).reading == Reading::encoder, config.model_type,
+  Reading reading = family_named(config.model_type).reading;
+  require(reading == Reading::encoder || (reading == Reading::decoder && task_of(config) == Task::sequence_labels),
+          config.model_type,
           " does not read whole texts: it continues them (lathe generate); bert, roberta and the like do");
   EncodingLimits& limits = options_.limits;
   if (limits.tokens == 0) limits.tokens = limits.sequences * config.max_position_embeddings;

@@ -49,7 +49,7 @@ std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
   HeadOptions head{.norm = std::make_unique<LayerNorm>("transformer.ln_f", c.hidden_size, c.norm_eps)};
   return make_decoder(
       c, std::move(table), std::make_unique<TokenEmbedding>(tokens), [&](int number) { return layer(c, number, mesh); },
-      std::make_unique<LanguageHead>(c, tokens, std::move(head), mesh));
+      make_decoder_head(c, tokens, std::move(head), mesh));
 }
 
 void complete(ModelConfig& c) {

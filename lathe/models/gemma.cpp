@@ -76,8 +76,7 @@ std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
   HeadOptions head{.norm = llama_norm(c, form, "model.norm"), .softcap = float(c.final_logit_softcapping)};
   return make_decoder(
       c, std::move(table), std::make_unique<TokenEmbedding>(tokens, std::sqrt(float(c.hidden_size))),
-      [&](int number) { return layer(c, form, number, mesh); },
-      std::make_unique<LanguageHead>(c, tokens, std::move(head), mesh));
+      [&](int number) { return layer(c, form, number, mesh); }, make_decoder_head(c, tokens, std::move(head), mesh));
 }
 
 void complete(ModelConfig& c) {

@@ -67,7 +67,7 @@ std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
   auto norm = std::make_unique<LayerNorm>("transformer.ln_f", c.hidden_size, c.norm_eps);
   return make_decoder(
       c, std::move(table), std::make_unique<Embedding>(c, tokens), [&](int number) { return layer(c, number, mesh); },
-      std::make_unique<LanguageHead>(c, tokens, HeadOptions{.norm = std::move(norm)}, mesh));
+      make_decoder_head(c, tokens, HeadOptions{.norm = std::move(norm)}, mesh));
 }
 
 void complete(ModelConfig& c) {

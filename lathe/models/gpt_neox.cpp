@@ -38,8 +38,7 @@ std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
                    .name = "embed_out"};
   return make_decoder(
       c, std::move(table), std::make_unique<TokenEmbedding>(tokens, 1, float(c.embd_pdrop)),
-      [&](int number) { return layer(c, number, mesh); },
-      std::make_unique<LanguageHead>(c, tokens, std::move(head), mesh));
+      [&](int number) { return layer(c, number, mesh); }, make_decoder_head(c, tokens, std::move(head), mesh));
 }
 
 void complete(ModelConfig& c) {

@@ -1,5 +1,6 @@
 #include "lathe/models/layers.h"
 
+#include "lathe/models/task.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/softcap.h"
 
@@ -61,6 +62,33 @@ void LanguageHead::list(Inventory& inventory) {
     own_->list(inventory);
   else
     table_.list(inventory);
+}
+
+LabelHead::LabelHead(const ModelConfig& c, std::unique_ptr<Norm> norm)
+    : norm_(std::move(norm)),
+      score_({.in = c.hidden_size,
+              .sections = {{"score", int64_t(c.labels.size())}},
+              .init = Init::normal(float(c.initializer_range))}) {}
+
+Tensor LabelHead::forward(const Tensor& hidden, Pass& pass) {
+  return pass.finish_sequences(pass.ends(hidden, SequenceEnd::last),
+                               [this, &pass](const Tensor& rows) { return score_((*norm_)(rows), pass); });
+}
+
+void LabelHead::list(Inventory& inventory) {
+  norm_->list(inventory);
+  score_.list(inventory);
+}
+
+std::unique_ptr<Block> make_decoder_head(const ModelConfig& c, TokenTable& table, HeadOptions options, Mesh& mesh) {
+  Task task = task_of(c);
+  if (task == Task::sequence_labels) {
+    require(!c.labels.empty(), c.model_type, ": architecture \"", c.architecture, "\" needs labels to give");
+    return std::make_unique<LabelHead>(c, std::move(options.norm));
+  }
+  require(task == Task::causal_lm || task == Task::hidden, c.model_type, ": the head of architecture \"",
+          c.architecture, "\" is not supported");
+  return std::make_unique<LanguageHead>(c, table, std::move(options), mesh);
 }
 
 std::unique_ptr<Model> make_decoder(const ModelConfig& c, std::unique_ptr<TokenTable> table,

@@ -73,6 +73,22 @@ class LanguageHead : public Block {
   float softcap_;
 };
 
+/// Labels of a whole text, by its last token (one alone: a reward). Its norm comes first; no bias.
+class LabelHead : public Block {
+ public:
+  LabelHead(const ModelConfig& c, std::unique_ptr<Norm> norm);
+  Tensor forward(const Tensor& hidden, Pass& pass) override;
+  void list(Inventory& inventory) override;
+
+ private:
+  std::unique_ptr<Norm> norm_;
+  Linear score_;
+};
+
+/// The head of a decoder for the task of `c`: a LanguageHead or a LabelHead. Throws Error for tasks that decoders have
+/// no head for.
+std::unique_ptr<Block> make_decoder_head(const ModelConfig& c, TokenTable& table, HeadOptions options, Mesh& mesh);
+
 /// Between an embedding and a head that share `table`, layers by their numbers.
 std::unique_ptr<Model> make_decoder(const ModelConfig& c, std::unique_ptr<TokenTable> table,
                                     std::unique_ptr<Block> embedding,

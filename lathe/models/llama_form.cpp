@@ -50,9 +50,8 @@ std::unique_ptr<Model> make_llama_form(const ModelConfig& c, const LlamaForm& fo
                    .mlp = form.mlp ? form.mlp(name) : llama_mlp(c, form, name, mesh)});
   };
   TokenTable& tokens = *table;
-  return make_decoder(
-      c, std::move(table), std::make_unique<TokenEmbedding>(tokens), layer,
-      std::make_unique<LanguageHead>(c, tokens, HeadOptions{.norm = llama_norm(c, form, "model.norm")}, mesh));
+  return make_decoder(c, std::move(table), std::make_unique<TokenEmbedding>(tokens), layer,
+                      make_decoder_head(c, tokens, HeadOptions{.norm = llama_norm(c, form, "model.norm")}, mesh));
 }
 
 void write_llama_gguf_sizes(const ModelConfig& c, const std::string& architecture, GgufMetadata& metadata) {
