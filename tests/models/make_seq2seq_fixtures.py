@@ -5,7 +5,8 @@
 A fixture holds config.json and model.safetensors (numbers that bf16 holds exactly), and expected.json, computed in f32:
 two sources and two targets; from a padded batch the logits of each target and the mean loss of both, and of its gradient
 by each tensor the norm and the product with cos(0.7 i + 1), i counting elements row by row; the tokens that greedy decoding
-with a cache writes about each source; and those of beam searches with several options, with their scores.
+with a cache writes about each source; and those of beam searches with several options, with their scores. Of "bart" besides,
+for other heads on the same weights: the class, its logits about both sources, and with labels the mean loss and its gradient.
 """
 
 import json
@@ -45,6 +46,8 @@ def bart(**more):
 KINDS = {"t5": t5, "flan_t5": lambda: t5(feed_forward_proj="gated-gelu", tie_word_embeddings=False),
          "bart": bart, "bart_forced": lambda: bart(scale_embedding=True)}
 SEEDS = {"t5": 7, "flan_t5": 36, "bart": 20, "bart_forced": 31}  # of models whose texts vary
+HEADS = {"bart": {"sequence_labels": transformers.BartForSequenceClassification, "spans": transformers.BartForQuestionAnswering}}
+LABELS = [2, 0]
 FORCED = {"bart_forced": dict(forced_bos_token_id=5, forced_eos_token_id=2)}
 
 
@@ -81,7 +84,8 @@ def mask_of(lists):
 def checks_of(model):
     checks = {}
     for name, parameter in model.named_parameters():
-        flat = parameter.grad.double().flatten()
+        gradient = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
+        flat = gradient.double().flatten()
         wave = torch.cos(0.7 * torch.arange(len(flat), dtype=torch.float64) + 1)
         checks[name] = rounded([flat.norm().item(), (flat * wave).sum().item()])
     return checks
@@ -90,6 +94,28 @@ def checks_of(model):
 def made(output, start):
     tokens = output[0, 1:].tolist()
     return tokens[:tokens.index(2) + 1] if 2 in tokens else tokens
+
+
+def head_of(model_class, head, base, config, tensors):
+    """What a model with another head makes of the sources; adds the head's tensors, which transformers shifts texts for."""
+    config.num_labels = 2 if head == "spans" else 3
+    model = model_class(config).float().eval()
+    randomize(model)
+    model.model.load_state_dict(base.model.state_dict())
+    tensors.update({name: parameter.detach().bfloat16() for name, parameter in model.named_parameters()
+                    if not name.startswith("model.")})
+    output = model(input_ids=padded(SOURCES, config.pad_token_id), attention_mask=mask_of(SOURCES))
+    if head == "sequence_labels":
+        rows = list(output.logits)
+    else:
+        rows = [torch.stack([output.start_logits[i, :len(s)], output.end_logits[i, :len(s)]], 1)
+                for i, s in enumerate(SOURCES)]
+    expected = {"architecture": model_class.__name__, "logits": rounded(torch.cat([row.flatten() for row in rows]).tolist())}
+    if head == "sequence_labels":
+        loss = torch.nn.functional.cross_entropy(output.logits, torch.tensor(LABELS))
+        loss.backward()
+        expected.update(labels=LABELS, loss=loss.item(), gradients=checks_of(model))
+    return expected
 
 
 def make(kind, folder):
@@ -124,8 +150,10 @@ def make(kind, folder):
     tensors = {name: parameter.detach().bfloat16() for name, parameter in model.named_parameters()}
     if hasattr(model, "final_logits_bias"):
         tensors["final_logits_bias"] = model.final_logits_bias.bfloat16()
+    for head, other_class in HEADS.get(kind, {}).items():
+        expected.setdefault("heads", {})[head] = head_of(other_class, head, model, config, tensors)
     save_file(tensors, os.path.join(folder, "model.safetensors"))
-    config.architectures = [model_class.__name__]
+    config.architectures, config.num_labels = [model_class.__name__], 3
     config.save_pretrained(folder)
     with open(os.path.join(folder, "expected.json"), "w") as file:
         json.dump(expected, file, separators=(",", ":"))

@@ -25,7 +25,7 @@ namespace {
 using nlohmann::json;
 using Lists = std::vector<std::vector<uint32_t>>;
 
-/// A decoder's pass that ends in the mean loss of all its rows.
+/// A decoder's pass that ends in the mean loss of all its rows, or of its whole texts.
 class TargetLoss : public EncodingPass {
  public:
   TargetLoss(const EncodingLimits& limits, const std::vector<int32_t>& targets)
@@ -34,6 +34,9 @@ class TargetLoss : public EncodingPass {
   }
   Tensor finish(const Tensor& hidden, const Project& head) override {
     return chunked_cross_entropy(rows(hidden), head, targets_, scale_, 5);
+  }
+  Tensor finish_sequences(const Tensor& rows, const Project& head) override {
+    return chunked_cross_entropy(rows, head, targets_, scale_, 5);
   }
 
  private:
@@ -59,13 +62,20 @@ class Seq2SeqFixtures : public testing::TestWithParam<const char*> {
     set_threads(1);  // at this size, threads would wait for each other longer than they work
     for (auto& target : begun_) {
       targets_.insert(targets_.end(), target.begin(), target.end());
-      target.insert(target.begin(), uint32_t(config_.decoder_start_token_id));
-      target.pop_back();
+      shift(target);
     }
   }
 
-  std::unique_ptr<Model> model(DType compute, bool trained) const {
-    auto model = make_model(config_);
+  /// What the decoder reads to write `target`.
+  void shift(std::vector<uint32_t>& target) const {
+    target.insert(target.begin(), uint32_t(config_.decoder_start_token_id));
+    target.pop_back();
+  }
+
+  std::unique_ptr<Model> model(DType compute, bool trained, const std::string& architecture = "") const {
+    ModelConfig asked = config_;
+    if (!architecture.empty()) asked.architecture = architecture;
+    auto model = make_model(asked);
     complete_gradients(*model);
     Inventory inventory = model->inventory();
     for (Parameter* parameter : inventory.parameters)
@@ -82,7 +92,7 @@ class Seq2SeqFixtures : public testing::TestWithParam<const char*> {
     return model.forward(decoder);
   }
 
-  std::optional<float> step(Model& model, DType) const {
+  std::optional<float> step(Model& model) const {
     EncodingPass encoder(kRoom);
     TargetLoss decoder(kRoom, targets_);
     Inventory inventory = model.inventory();
@@ -98,6 +108,35 @@ class Seq2SeqFixtures : public testing::TestWithParam<const char*> {
     tape.backward(loss, one);
     for (Parameter* parameter : inventory.parameters) parameter->finish_step();
     return read_value<float>(loss);
+  }
+
+  static void expect_gradients(Model& model, const json& expected) {
+    NamedTensors gradients;
+    put_gradients(model.inventory(), gradients);
+    gradients.erase("final_logits_bias");  // a buffer there, never trained
+    ASSERT_EQ(gradients.size(), expected.size());
+    for (const auto& [name, values] : gradients) {
+      double squares = 0, wave = 0;
+      for (size_t i = 0; i < values.size(); ++i) {
+        squares += double(values[i]) * double(values[i]);
+        wave += double(values[i]) * std::cos(0.7 * double(i) + 1);
+      }
+      auto check = expected.at(name).get<std::vector<double>>();
+      double most = 1e-4 * check[0] + 1e-6;
+      EXPECT_NEAR(std::sqrt(squares), check[0], most) << name;
+      EXPECT_NEAR(wave, check[1], most) << name;
+    }
+  }
+
+  static void expect_near(const std::vector<float>& found, const std::vector<float>& expected, double tolerance,
+                          const std::string& what) {
+    ASSERT_EQ(found.size(), expected.size()) << what;
+    double most = 0, largest = 0;
+    for (size_t i = 0; i < found.size(); ++i) {
+      most = std::max(most, std::abs(double(found[i]) - double(expected[i])));
+      largest = std::max(largest, std::abs(double(expected[i])));
+    }
+    EXPECT_LT(most / largest, tolerance) << what;
   }
 
   DecoderLimits limits(int64_t sequences) const {
@@ -132,43 +171,52 @@ TEST_P(Seq2SeqFixtures, HaveTheLogitsOfTransformers) {
   for (DType compute : {DType::f32, DType::bf16}) {
     auto model = this->model(compute, false);
     EncodingPass encoder(kRoom), decoder(kRoom);
-    std::vector<float> found = values_of(forward(*model, encoder, decoder));
-    ASSERT_EQ(found.size(), expected.size());
-    double most = 0, largest = 0;
-    for (size_t i = 0; i < found.size(); ++i) {
-      most = std::max(most, std::abs(double(found[i]) - double(expected[i])));
-      largest = std::max(largest, std::abs(double(expected[i])));
-    }
-    EXPECT_LT(most / largest, compute == DType::f32 ? 1e-5 : 0.06) << name_of(compute);
+    expect_near(values_of(forward(*model, encoder, decoder)), expected, compute == DType::f32 ? 1e-5 : 0.06,
+                name_of(compute));
   }
+}
+
+/// Heads that read the source twice: whole, and, shifted by one token, as the decoder's text.
+class BartHeads : public Seq2SeqFixtures {
+ protected:
+  BartHeads() {
+    begun_ = sources_;
+    for (auto& text : begun_) shift(text);
+    targets_ = expected_["heads"]["sequence_labels"]["labels"].get<std::vector<int32_t>>();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Families, BartHeads, testing::Values("bart"),
+                         [](const auto& kind) { return std::string(kind.param); });
+
+TEST_P(BartHeads, HaveTheLogitsOfTransformers) {
+  Runtime runtime({}, 64 << 20);
+  for (const auto& [head, expected] : expected_["heads"].items()) {
+    auto model = this->model(DType::f32, false, expected["architecture"].get<std::string>());
+    EncodingPass encoder(kRoom), decoder(kRoom);
+    expect_near(values_of(forward(*model, encoder, decoder)), expected["logits"].get<std::vector<float>>(), 1e-5, head);
+  }
+}
+
+TEST_P(BartHeads, HaveTheGradientsOfTransformers) {
+  Runtime runtime({}, 64 << 20);
+  const json& expected = expected_["heads"]["sequence_labels"];
+  auto model = this->model(DType::f32, true, expected["architecture"].get<std::string>());
+  EXPECT_NEAR(step(*model).value(), expected["loss"].get<float>(), 1e-5f);
+  expect_gradients(*model, expected["gradients"]);
 }
 
 TEST_P(Seq2SeqFixtures, HaveTheGradientsOfTransformers) {
   Runtime runtime({}, 64 << 20);
   auto model = this->model(DType::f32, true);
-  EXPECT_NEAR(step(*model, DType::f32).value(), expected_["loss"].get<float>(), 1e-5f);
-  NamedTensors gradients;
-  put_gradients(model->inventory(), gradients);
-  gradients.erase("final_logits_bias");  // a buffer there, never trained
-  ASSERT_EQ(gradients.size(), expected_["gradients"].size());
-  for (const auto& [name, values] : gradients) {
-    double squares = 0, wave = 0;
-    for (size_t i = 0; i < values.size(); ++i) {
-      squares += double(values[i]) * double(values[i]);
-      wave += double(values[i]) * std::cos(0.7 * double(i) + 1);
-    }
-    auto check = expected_["gradients"].at(name).get<std::vector<double>>();
-    double most = 1e-4 * check[0] + 1e-6;
-    EXPECT_NEAR(std::sqrt(squares), check[0], most) << name;
-    EXPECT_NEAR(wave, check[1], most) << name;
-  }
+  EXPECT_NEAR(step(*model).value(), expected_["loss"].get<float>(), 1e-5f);
+  expect_gradients(*model, expected_["gradients"]);
 }
 
 TEST_P(Seq2SeqFixtures, RunOnTheBytesOfTheirMetaRun) {
   for (DType compute : {DType::f32, DType::bf16})
     expect_meta_equals_cpu([&] {
       auto model = this->model(compute, true);
-      step(*model, compute);
+      step(*model);
     });
 }
 
