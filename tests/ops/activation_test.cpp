@@ -69,6 +69,17 @@ TEST(Activate, StaysFiniteAtTheEnds) {
   }
 }
 
+TEST(Activate, OverwritesWhatIsMovedHereAndHeldByNoOneElse) {
+  Runtime runtime({}, 1 << 20);
+  Tensor x = tensor_of({2}, {1, -2});
+  const float* bytes = x.data<float>();
+  EXPECT_NE(activate(x, Activation::relu).data<float>(), bytes);
+  EXPECT_EQ(values_of(x), (std::vector<float>{1, -2}));
+  Tensor y = activate(std::move(x), Activation::relu);
+  EXPECT_EQ(y.data<float>(), bytes);
+  EXPECT_EQ(values_of(y), (std::vector<float>{1, 0}));
+}
+
 TEST(ActivationNamed, KnowsHuggingFaceNames) {
   EXPECT_EQ(activation_named("gelu_new"), Activation::gelu_tanh);
   EXPECT_EQ(activation_named("gelu_pytorch_tanh"), Activation::gelu_tanh);

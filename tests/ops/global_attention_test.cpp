@@ -57,9 +57,8 @@ Tensor run(std::span<const Tensor> x, const AttentionSpec& spec) {
 const Case kMixed = {{7, 1, 5, 9}, {2, 1, 0, 3}, 4, 2, 6, 2};
 
 TEST(AttentionWithGlobals, KeepsThePromisesOfAnOp) {
-  for (const Case& one : {kMixed, Case{{70, 90}, {1, 66}, 2, 2, 16, 20}})
-    check_op("attention_with_globals", one.inputs(), [&](std::span<const Tensor> x) { return run(x, one.spec()); });
-  Case large{{300, 20, 180}, {1, 1, 70}, 4, 4, 32, 40};
+  check_op("attention_with_globals", kMixed.inputs(), [](std::span<const Tensor> x) { return run(x, kMixed.spec()); });
+  Case large{{170, 20, 90}, {1, 1, 70}, 2, 2, 32, 40};  // of several tiles, with threads
   check_op(
       "attention_with_globals", large.inputs(), [&](std::span<const Tensor> x) { return run(x, large.spec()); },
       kParallel);
