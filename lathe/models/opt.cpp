@@ -3,6 +3,7 @@
 #include "lathe/models/config_json.h"
 #include "lathe/models/family.h"
 #include "lathe/models/layers.h"
+#include "lathe/models/task.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/embedding.h"
 
@@ -112,6 +113,9 @@ std::unique_ptr<Block> layer(const ModelConfig& c, int number, Mesh& mesh) {
 }
 
 std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
+  Task task = task_of(c);
+  require(task == Task::causal_lm || task == Task::hidden, "opt: the head of architecture \"", c.architecture,
+          "\" is not supported");
   auto table = std::make_unique<TokenTable>(kDecoder + "embed_tokens.weight", c.vocab_size, c.word_embed_proj_dim,
                                             Init::normal(float(c.initializer_range)));
   TokenTable& tokens = *table;

@@ -62,6 +62,18 @@ TEST(Family, NamesTheFieldsThatContradictEachOther) {
   }
 }
 
+TEST(Family, RefusesHeadsThatItHasNot) {
+  for (auto [family, architecture] :
+       {std::pair("opt", "OPTForSequenceClassification"), std::pair("llama", "LlamaForTokenClassification"),
+        std::pair("gpt2", "GPT2ForQuestionAnswering")}) {
+    ModelConfig config = small_config(family);
+    config.architecture = architecture;
+    config.labels = {"LABEL_0"};
+    EXPECT_THAT([&] { make_model(config); },
+                ThrowsMessage<Error>(HasSubstr(std::string(architecture) + "\" is not supported")));
+  }
+}
+
 int64_t parameters_of(const ModelConfig& config) {
   Runtime runtime(Device{}.as_meta(), Runtime::kUnbounded);
   int64_t parameters = 0;
