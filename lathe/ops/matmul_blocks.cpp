@@ -1,21 +1,30 @@
 #include "lathe/ops/matmul_blocks.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace lathe {
 namespace {
 
-constexpr int64_t kSteps = 512;             // groups are then wide enough to be packed quickly when they lie across
-constexpr int64_t kAllSteps = 1024;         // no more: rather all at once
-constexpr int64_t kAllStepsNarrow = 2048;   // the same when out is narrower than sums, which would wait in workspace
-constexpr int64_t kKeptBytes = 4 << 20;     // of L3, where every core may keep as much
-constexpr int64_t kGroupBytes = 256 << 10;  // of L2, beside the panels that meet the group and the next group's rows
+constexpr int64_t kSteps = 512;            // groups are then wide enough to be packed quickly when they lie across
+constexpr int64_t kAllSteps = 1024;        // no more: rather all at once
+constexpr int64_t kAllStepsNarrow = 2048;  // the same when out is narrower than sums, which would wait in workspace
+constexpr int64_t kKeptBytes = 4 << 20;    // of L3, where every core may keep as much
 constexpr int64_t kSumBytes = 32 << 20;
 constexpr int64_t kLine = 64;
 // Cores that share no L3 pass on lines which one of them writes and all read at 4 GB/s (two vCPUs of a Zen 4 server):
 // so few threads are faster when each packs everything.
 constexpr int kFewThreads = 2;
 constexpr int64_t kMostPanels = 32;  // of a group: no more gain
+
+/// Of L2, beside the panels that meet the group and the next group's rows: 256 KiB of 1 MiB (Zen 4), 640 of 2 MiB
+/// (Emerald Rapids). The larger it is, the less often all that is kept comes through L2.
+int64_t group_bytes() {
+  static const int64_t bytes =
+      std::clamp<int64_t>(3 * sysconf(_SC_LEVEL2_CACHE_SIZE) / 8 - (128 << 10), 256 << 10, 1 << 20);
+  return bytes;
+}
 
 int64_t up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -75,7 +84,7 @@ Blocks blocks_of(Isa isa, const ProductExtents& extents, int threads) {
   blocks.rows = a_passes ? block : kept;
   blocks.columns = a_passes ? kept : block;
   blocks.group_panel = panel_of(unit * blocks.steps * step);
-  blocks.group = std::min(std::clamp<int64_t>(kGroupBytes / blocks.group_panel, 1, kMostPanels), block / unit);
+  blocks.group = std::min(std::clamp<int64_t>(group_bytes() / blocks.group_panel, 1, kMostPanels), block / unit);
   if (a_passes || !extents.b_packed) blocks.group_bytes = blocks.group * blocks.group_panel;
   blocks.bytes = total_of(blocks, threads);
   return blocks;
@@ -90,7 +99,7 @@ int64_t workspace_bytes(Isa isa, const ProductExtents& extents, int threads) {
   Blocks bound;
   int64_t panels = (least + slack) / std::min(tile.rows, tile.columns) + 1;
   bound.kept_bytes = up(std::min((least + slack) * total * step, kKeptBytes) + panels * kPanelSlack, kLine);
-  int64_t group = std::max(kGroupBytes, panel_of(slack * steps * step));
+  int64_t group = std::max(group_bytes(), panel_of(slack * steps * step));
   bound.group_bytes = up(std::min((most + slack) * (steps * step + kPanelSlack), group), kLine);
   if (extents.out_dtype != DType::f32 && steps < total)
     bound.sum_bytes = up(std::min((extents.rows + slack) * (extents.columns + slack) * 4, kSumBytes), kLine);

@@ -110,6 +110,7 @@ inline void finish(const TileEnds& ends, int64_t row, int64_t at, Vector value) 
 /// [steps, kTileColumns] that lie `b_stride` elements apart.
 template <int rows, int panels, Steps kind>
 void tile(int64_t steps, const float* a, const float* b, int64_t b_stride, const TileEnds& ends) {
+  constexpr int kAhead = rows == kTileRows ? 8 * kTileColumns : 0;  // elements of b, which comes from L2
   Vector sums[rows][2 * panels];
   const float* from = ends.sums;
 #pragma GCC unroll 16
@@ -128,9 +129,11 @@ void tile(int64_t steps, const float* a, const float* b, int64_t b_stride, const
       };
       const float* from_b = b + p * b_stride;
       if constexpr (kind != Steps::widened) {
+        if (kAhead) __builtin_prefetch(from_b + kAhead), __builtin_prefetch(from_b + kAhead + kLanes);
         meet(a, load(from_b), load(from_b + kLanes));
         continue;
       }
+      if (kAhead) __builtin_prefetch(from_b + kAhead), __builtin_prefetch(from_b + kAhead + kLanes);
       int halves = 2;
 #ifdef LATHE_ISA_avx512
       asm("" : "+r"(halves));  // unrolled, both halves at once would need more registers than there are
