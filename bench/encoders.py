@@ -41,7 +41,7 @@ def by_turns(lathe, peers, rounds):
 def report(what, unit, count, lathe, peers, rounds, difference):
     ours, theirs = by_turns(lathe, peers, rounds)
     name, best = min(theirs.items(), key=lambda item: item[1])
-    print(f"{what}: lathe {count / ours:.0f} {unit}/s, transformers {name} {count / best:.0f} {unit}/s, "
+    print(f"{what}: lathe {count / ours:.4g} {unit}/s, transformers {name} {count / best:.4g} {unit}/s, "
           f"ratio {best / ours:.2f} (largest difference {difference:.1e})", flush=True)
 
 
