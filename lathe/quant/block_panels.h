@@ -33,6 +33,9 @@ struct RoundedPart {
   int64_t in;  ///< elements from one row to the next
 };
 
+using PackChunk = void (*)(const BlockFormat& format, const std::byte* blocks, int64_t stride, int64_t rows,
+                           std::byte* chunk);
+
 /// How vectors of one instruction set multiply a format; all functions belong to *.simd.cpp.
 struct BlockPanels {
   int64_t chunk_bytes = 0;
@@ -41,8 +44,7 @@ struct BlockPanels {
   bool lows = false;
   bool wide_codes = false;  ///< of 16 bits, signed; x's too
   /// A chunk of `rows` rows' blocks, `stride` bytes apart; others are zeros.
-  void (*pack)(const BlockFormat& format, const std::byte* blocks, int64_t stride, int64_t rows,
-               std::byte* chunk) = nullptr;
+  PackChunk pack = nullptr;
   /// `chunks` of them, together no more than kUnpacked elements.
   void (*unpack)(const std::byte* chunk, int64_t chunks, const UnpackedPanel& to) = nullptr;
   /// sums [rows, 32] = x times all `chunks` of a panel; the index is rows - 1.
