@@ -40,9 +40,9 @@ std::vector<Piece> read_pieces(const GgufFields& fields) {
   const std::vector<int64_t> types = fields.integers(key("token_type"));
   require(types.size() == tokens.size(), fields.place(key("token_type")), " has ", types.size(), " entries for ",
           tokens.size(), " tokens");
+  const std::string place = fields.place(key("token_type"));
   for (size_t id = 0; id < tokens.size(); ++id) {
-    require(types[id] >= 1 && types[id] <= 6, fields.place(key("token_type")), " of token ", id, " is ", types[id],
-            ", which is none of 1 to 6");
+    require(types[id] >= 1 && types[id] <= 6, place, " of token ", id, " is ", types[id], ", which is none of 1 to 6");
     pieces[id].type = static_cast<PieceType>(types[id]);
   }
   return pieces;
@@ -119,18 +119,19 @@ std::unique_ptr<Tokenizer::Parts> read_bert(const GgufFields& fields) {
 
 void read_merges(const GgufFields& fields, ModelTables& tables) {
   const std::vector<std::string_view> merges = fields.strings(key("merges"));
+  const std::string place = fields.place(key("merges"));
+  std::string both;
   tables.merges.reserve(merges.size());
   for (size_t i = 0; i < merges.size(); ++i) {
     const size_t space = merges[i].find(' ', 1);
     const std::string_view left = merges[i].substr(0, space);
     const std::string_view right = space == std::string_view::npos ? "" : merges[i].substr(space + 1);
-    const auto ids = {tables.vocabulary.id(left), tables.vocabulary.id(right),
-                      tables.vocabulary.id(std::string(left) + std::string(right))};
-    for (const auto& id : ids) {
-      require(id.has_value(), fields.place(key("merges")), " ", i, " '", merges[i],
-              "' is not two tokens, with a space between, that make a third");
-    }
-    tables.merges.push_back({**ids.begin(), **(ids.begin() + 1), **(ids.begin() + 2)});
+    both.assign(left).append(right);
+    const auto first = tables.vocabulary.id(left), second = tables.vocabulary.id(right),
+               id = tables.vocabulary.id(both);
+    require(first && second && id, place, " ", i, " '", merges[i],
+            "' is not two tokens, with a space between, that make a third");
+    tables.merges.push_back({*first, *second, *id});
   }
 }
 

@@ -3,7 +3,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "lathe/tokenize/tokenizer.h"
@@ -16,7 +15,7 @@ class Vocabulary {
   /// Throws Error when the id or the spelling is taken, or the id is so large that the vocabulary would be mostly
   /// holes.
   void add(std::string_view spelling, uint64_t id);
-  void reserve(size_t tokens) { ids_.reserve(tokens), spellings_.reserve(tokens); }
+  void reserve(size_t tokens);
 
   std::optional<TokenId> id(std::string_view spelling) const;
   /// The spelling; empty for a hole. `id` < size().
@@ -24,16 +23,23 @@ class Vocabulary {
   bool has(TokenId id) const { return id < used_.size() && used_[id]; }
   /// One more than the largest id.
   size_t size() const { return spellings_.size(); }
-  size_t tokens() const { return ids_.size(); }
+  size_t tokens() const { return tokens_; }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  /// A token in the table by spelling, which is open addressing; most searches end at the first slot, whose hash tells
+  /// without a look at the spelling whether it is another token's.
+  struct Slot {
+    uint32_t hash = 0;
+    TokenId id = kNone;
   };
-  std::unordered_map<std::string, TokenId, Hash, std::equal_to<>> ids_;
+  static constexpr TokenId kNone = UINT32_MAX;
+  std::vector<Slot> slots_;
+  size_t tokens_ = 0;
   std::vector<std::string> spellings_;
   std::vector<bool> used_;
+
+  void make_slots(size_t count);
+  size_t slot_of(std::string_view spelling, uint32_t hash) const;
 };
 
 }  // namespace lathe::tokenize
