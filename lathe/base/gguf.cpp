@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <numeric>
@@ -247,17 +248,78 @@ int64_t GgufTensor::elements() const {
 
 GgufHeader parse_gguf(Bytes file, const std::string& path) { return HeaderReader(file, path).read(); }
 
-GgufFile::GgufFile(const std::string& path) : file_(path), header_(parse_gguf(file_.bytes(), path)) {
-  for (size_t i = 0; i < header_.tensors.size(); ++i) by_name_.emplace(header_.tensors[i].name, i);
+std::string path_of_gguf_part(const std::string& path, int64_t known, int64_t number, int64_t count) {
+  const auto ending = [count](int64_t part) {
+    char text[64];
+    std::snprintf(text, sizeof text, "-%05d-of-%05d.gguf", int(part), int(count));
+    return std::string(text);
+  };
+  if (!path.ends_with(ending(known))) return "";
+  return path.substr(0, path.size() - ending(known).size()) + ending(number);
+}
+
+namespace {
+
+constexpr int64_t kMostParts = 9999;
+
+std::vector<MappedFile> one_file(const std::string& path) {
+  std::vector<MappedFile> files;
+  files.emplace_back(path);
+  return files;
+}
+
+/// How many parts the model has whose first file this is.
+int64_t parts_of(const GgufFields& fields) {
+  const std::string& path = fields.file();
+  int64_t count = fields.integer("split.count", 1), number = fields.integer("split.no", 0) + 1;
+  if (count <= 1) return 1;
+  require(count <= kMostParts && number >= 1 && number <= count, path, ": split.no ", number - 1, " of split.count ",
+          count, " is no part of at most ", kMostParts);
+  std::string first = path_of_gguf_part(path, number, 1, count);
+  require(!first.empty(), path, ": part ", number, " of ", count,
+          " must have the name that the splitter gave it, with an "
+          "ending like -00001-of-00003.gguf, so that the others are found beside it");
+  require(number == 1, path, ": part ", number, " of ", count, " of a model; name the first, ", first);
+  return count;
+}
+
+}  // namespace
+
+GgufFile::GgufFile(const std::string& path)
+    : files_(one_file(path)), header_(parse_gguf(files_.front().bytes(), path)) {
+  int64_t parts = parts_of(header_.fields);
+  for (int64_t number = 2; number <= parts; ++number)
+    add_part(path_of_gguf_part(path, 1, number, parts), number, parts);
+  for (size_t i = 0; i < header_.tensors.size(); ++i) {
+    const GgufTensor& tensor = header_.tensors[i];
+    require(by_name_.emplace(tensor.name, i).second, this->path(tensor), ": tensor \"", tensor.name,
+            "\" stands in another part too");
+  }
+  auto count = int64_t(header_.tensors.size());
+  int64_t told = header_.fields.integer("split.tensors.count", count);
+  require(parts == 1 || told == count, path, ": split.tensors.count is ", told, " but the ", parts, " parts have ",
+          count, " tensors");
+}
+
+void GgufFile::add_part(const std::string& path, int64_t number, int64_t count) {
+  files_.emplace_back(path);
+  GgufHeader part = parse_gguf(files_.back().bytes(), path);
+  int64_t its_number = part.fields.integer("split.no", -1) + 1, its_count = part.fields.integer("split.count", 1);
+  require(its_number == number && its_count == count, path, ": says it is part ", its_number, " of ", its_count, "; ",
+          files_.front().path(), " needs part ", number, " of ", count, " there");
+  for (GgufTensor& tensor : part.tensors) {
+    tensor.part = files_.size() - 1;
+    header_.tensors.push_back(std::move(tensor));
+  }
 }
 
 const GgufTensor* GgufFile::find(std::string_view name) const {
-  auto found = by_name_.find(name);
+  auto found = by_name_.find(std::string(name));
   return found == by_name_.end() ? nullptr : &header_.tensors[found->second];
 }
 
 Bytes GgufFile::bytes(const GgufTensor& tensor) const {
-  return file_.bytes().subspan(size_t(tensor.offset), size_t(tensor.bytes));
+  return files_[tensor.part].bytes().subspan(size_t(tensor.offset), size_t(tensor.bytes));
 }
 
 bool is_gguf(const std::string& path) {

@@ -74,6 +74,7 @@ struct GgufTensor {
   std::vector<int64_t> shape;  ///< row-major: the last extent is contiguous (files list it first)
   int64_t offset = 0;          ///< of its first byte in the file
   int64_t bytes = 0;
+  size_t part = 0;  ///< of a model in several files: which one
 
   int64_t elements() const;
 };
@@ -92,23 +93,31 @@ struct GgufHeader {
 /// (Format: ggml's docs/gguf.md.)
 GgufHeader parse_gguf(Bytes file, const std::string& path);
 
-/// A GGUF file, memory-mapped and checked. Any thread may read.
+/// A GGUF file, memory-mapped and checked; or a model that llama.cpp's splitter cut into several, which the path of the
+/// first, m-00001-of-00003.gguf, stands for: it has all metadata, and the others lie beside it. Any thread may read.
 class GgufFile {
  public:
+  /// Throws Error as parse_gguf() does, and naming both files when parts do not belong together or one is missing.
   explicit GgufFile(const std::string& path);
 
-  const std::string& path() const { return file_.path(); }
+  const std::string& path() const { return files_.front().path(); }
+  const std::string& path(const GgufTensor& tensor) const { return files_[tensor.part].path(); }
   const GgufFields& fields() const { return header_.fields; }
   const std::vector<GgufTensor>& tensors() const { return header_.tensors; }
   const GgufTensor* find(std::string_view name) const;  ///< null: no such tensor
   Bytes bytes(const GgufTensor& tensor) const;
-  const MappedFile& mapped() const { return file_; }
 
  private:
-  MappedFile file_;
-  GgufHeader header_;
-  std::unordered_map<std::string_view, size_t> by_name_;
+  std::vector<MappedFile> files_;
+  GgufHeader header_;  ///< of the first, with the tensors of all
+  std::unordered_map<std::string, size_t> by_name_;
+
+  void add_part(const std::string& path, int64_t number, int64_t count);
 };
+
+/// Where part `number`, from 1 on, of `count` lies when part `known` is `path`; empty where the splitter would have
+/// called that otherwise.
+std::string path_of_gguf_part(const std::string& path, int64_t known, int64_t number, int64_t count);
 
 /// Whether the file `path` begins as a GGUF file does; false where there is none.
 bool is_gguf(const std::string& path);

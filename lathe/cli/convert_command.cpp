@@ -71,8 +71,9 @@ void describe_directory(const std::string& from, const ModelConfig& config, Gguf
 /// All that another file says and `metadata` does not.
 void keep_fields(const GgufFields& fields, GgufMetadata& metadata) {
   for (const GgufFields::Field& field : fields.all()) {
-    bool of_type = field.key == "general.alignment" || field.key == "general.quantization_version";
-    if (std::string key(field.key); !of_type && !metadata.has(key)) metadata.set(key, field.value);
+    bool of_form = field.key == "general.alignment" || field.key == "general.quantization_version" ||
+                   field.key.starts_with("split.");
+    if (std::string key(field.key); !of_form && !metadata.has(key)) metadata.set(key, field.value);
   }
 }
 

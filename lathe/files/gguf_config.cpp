@@ -18,8 +18,6 @@ int64_t vocabulary_of(const GgufFile& file) {
 ModelConfig gguf_model_config(const GgufFile& file) {
   const Family& family = family_of_gguf(file);
   const GgufFields& fields = file.fields();
-  int64_t parts = fields.integer("split.count", 1);
-  require(parts <= 1, file.path(), ": one of ", parts, " parts of a model; join them with llama-gguf-split --merge");
   ModelConfig config;
   config.model_type = family.model_type;
   config.vocab_size = vocabulary_of(file);

@@ -113,6 +113,18 @@ std::string name_in_file(const GgufForm& form, const std::string& ours, GgufName
   return "";
 }
 
+GgufTensorSource source_of(const std::string& name, std::vector<Rewriter> parts, GgmlType wanted) {
+  const Rewriter& first = parts.front();
+  std::vector<int64_t> shape = {first.whole.rows};
+  if (!first.whole.vector) shape.push_back(first.whole.columns);
+  if (first.name.model.find('#') != std::string::npos) shape.insert(shape.begin(), int64_t(parts.size()));
+  GgmlType type = gguf_type_of(name, shape, wanted, first.config.tie_word_embeddings);
+  for (Rewriter& part : parts) part.type = type;
+  return {name, type, shape, [parts = std::move(parts)](const std::function<void(Bytes)>& write) {
+            for (const Rewriter& part : parts) part(write);
+          }};
+}
+
 /// A safetensors tensor of the model's form from wherever it lies.
 void write_safetensor(const FileTensor& from, const Slice& whole, DType dtype,
                       const std::function<void(Bytes)>& write) {
@@ -187,16 +199,21 @@ GgmlType gguf_type_of(const std::string& name, const std::vector<int64_t>& shape
 
 std::vector<GgufTensorSource> gguf_sources(const TensorFiles& files, const ModelConfig& config, GgmlType wanted) {
   const GgufForm& form = form_of(config);
-  std::vector<GgufTensorSource> sources;
+  std::vector<std::string> order;
+  std::map<std::string, std::vector<Rewriter>> parts;  // of a tensor of the file: one, or a matrix for each expert
   for (const Slice& tensor : tensors_of_model(config)) {
     Rewriter rewriter{&found(files, config, tensor), tensor, {}, config, wanted};
     std::string name = name_in_file(form, tensor.name, rewriter.name);
     require(!name.empty(), "tensor \"", tensor.name, "\": GGUF files of ", form.architecture, " have no place for it");
-    std::vector<int64_t> shape = {tensor.rows};
-    if (!tensor.vector) shape.push_back(tensor.columns);
-    rewriter.type = gguf_type_of(name, shape, wanted, config.tie_word_embeddings);
-    sources.push_back({name, rewriter.type, shape, rewriter});
+    if (!parts.contains(name)) order.push_back(name);
+    parts[name].push_back(rewriter);
   }
+  if (form.head_apart && parts.emplace("output.weight", parts["token_embd.weight"]).second)
+    order.push_back("output.weight");
+  std::vector<GgufTensorSource> sources;
+  for (const std::string& name : order) sources.push_back(source_of(name, parts[name], wanted));
+  if (form.config_tensors)
+    for (GgufTensorSource& source : form.config_tensors(config)) sources.push_back(std::move(source));
   return sources;
 }
 

@@ -149,6 +149,24 @@ void TensorFiles::add_file(const std::string& path) {
   }
 }
 
+void TensorFiles::add_named(FileTensor tensor, const std::string& ours) {
+  if (!tensors_.contains(ours)) names_.push_back(ours);
+  tensors_.insert_or_assign(ours, std::move(tensor));
+}
+
+/// The matrices of [experts, out, in] one by one.
+void TensorFiles::add_experts(const FileTensor& all, const std::string& ours, int64_t experts) {
+  require(all.shape.size() == 3 && all.shape[0] == experts, all.file, ": tensor \"", all.name, "\" is ",
+          shape_text(all.shape), "; the model needs a matrix for each of ", experts, " experts");
+  const size_t at = ours.find('#'), bytes = all.bytes.size() / size_t(experts);
+  for (int64_t expert = 0; expert < experts; ++expert) {
+    FileTensor one = all;
+    one.shape.erase(one.shape.begin());
+    one.bytes = all.bytes.subspan(size_t(expert) * bytes, bytes);
+    add_named(std::move(one), ours.substr(0, at) + std::to_string(expert) + ours.substr(at + 1));
+  }
+}
+
 void TensorFiles::add_gguf() {
   gguf_ = std::make_unique<GgufFile>(path_);
   const ModelConfig config = gguf_model_config(*gguf_);
@@ -159,15 +177,18 @@ void TensorFiles::add_gguf() {
       std::string ours = renamed(entry.name, name.file, name.model);
       if (ours.empty()) continue;
       known.insert(entry.name);
-      if (!tensors_.contains(ours)) names_.push_back(ours);
-      FileTensor tensor{entry.name, path_,   name_of(entry.type), entry.shape, gguf_->bytes(entry), true,
-                        nullptr,    name.add};
+      FileTensor tensor{
+          entry.name, gguf_->path(entry), name_of(entry.type), entry.shape, gguf_->bytes(entry), true, nullptr,
+          name.add};
       if (name.file_row) tensor.row = [map = name.file_row, config](int64_t row) { return map(config, row); };
-      tensors_.insert_or_assign(ours, std::move(tensor));
+      if (ours.find('#') == std::string::npos)
+        add_named(std::move(tensor), ours);
+      else
+        add_experts(tensor, ours, config.num_local_experts);
     }
   for (const GgufTensor& entry : gguf_->tensors())
-    require(known.contains(entry.name), path_, ": tensor \"", entry.name, "\" has no place in a model of the family ",
-            config.model_type);
+    require(known.contains(entry.name), gguf_->path(entry), ": tensor \"", entry.name,
+            "\" has no place in a model of the family ", config.model_type);
 }
 
 /// What the first BERT files call weight and bias of a LayerNorm; empty for other names.

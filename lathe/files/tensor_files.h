@@ -47,6 +47,8 @@ class TensorFiles {
   void add_directory(const std::filesystem::path& directory);
   void add_file(const std::string& path);
   void add_gguf();
+  void add_named(FileTensor tensor, const std::string& ours);
+  void add_experts(const FileTensor& all, const std::string& ours, int64_t experts);
 };
 
 /// Fills `kept` of every listed tensor from `files`, whatever the layout there, converting types, then refreshes

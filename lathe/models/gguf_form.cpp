@@ -11,30 +11,43 @@
 namespace lathe {
 namespace {
 
-/// What stands for the * of `pattern` in `name`, when the rest is equal and it is a number.
-bool matches(std::string_view name, std::string_view pattern, std::string_view& number) {
-  size_t star = pattern.find('*');
-  if (star == std::string_view::npos) return name == pattern;
-  std::string_view before = pattern.substr(0, star), after = pattern.substr(star + 1);
-  if (name.size() <= before.size() + after.size() || !name.starts_with(before) || !name.ends_with(after)) return false;
-  number = name.substr(before.size(), name.size() - before.size() - after.size());
-  return std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
+/// What stands for * and # in a name.
+struct Numbers {
+  std::string star = "*", hash = "#";
+};
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// Whether `name` is `pattern` with numbers, which go to `numbers`.
+bool matches(std::string_view name, std::string_view pattern, Numbers& numbers) {
+  for (char c : pattern) {
+    if (c != '*' && c != '#') {
+      if (!name.starts_with(c)) return false;
+      name.remove_prefix(1);
+      continue;
+    }
+    auto end = std::find_if_not(name.begin(), name.end(), is_digit);
+    if (end == name.begin()) return false;
+    (c == '*' ? numbers.star : numbers.hash) = std::string(name.begin(), end);
+    name.remove_prefix(size_t(end - name.begin()));
+  }
+  return name.empty();
 }
 
-std::string with_number(const std::string& pattern, std::string_view number) {
-  size_t star = pattern.find('*');
-  return star == std::string::npos ? pattern : pattern.substr(0, star) + std::string(number) + pattern.substr(star + 1);
+std::string with_numbers(const std::string& pattern, const Numbers& numbers) {
+  std::string name;
+  for (char c : pattern) name += c == '*' ? numbers.star : c == '#' ? numbers.hash : std::string(1, c);
+  return name;
 }
 
 }  // namespace
 
 std::string renamed(const std::string& name, const std::string& other, const std::string& pattern) {
   for (std::string_view suffix : {".weight", ".bias"}) {
-    std::string_view number;
-    if (!name.ends_with(suffix) ||
-        !matches(std::string_view(name).substr(0, name.size() - suffix.size()), other, number))
-      continue;
-    return with_number(pattern, number) + std::string(suffix);
+    Numbers numbers;
+    if (name.ends_with(suffix) &&
+        matches(std::string_view(name).substr(0, name.size() - suffix.size()), other, numbers))
+      return with_numbers(pattern, numbers) + std::string(suffix);
   }
   return "";
 }
@@ -104,6 +117,13 @@ void write_gguf_sizes(const ModelConfig& c, const std::string& architecture, Ggu
   metadata.set_u32(of + "attention.head_count_kv", c.num_key_value_heads);
   metadata.set_f32(of + (norm == GgufNorm::rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
                    c.norm_eps);
+}
+
+GgufTensorSource gguf_source(const std::string& name, const std::vector<double>& numbers) {
+  std::vector<float> floats(numbers.begin(), numbers.end());
+  return {name, GgmlType::f32, {int64_t(floats.size())}, [floats](const std::function<void(Bytes)>& write) {
+            write(std::as_bytes(std::span(floats)));
+          }};
 }
 
 std::vector<double> gguf_numbers(const GgufFile& file, const std::string& name) {

@@ -14,8 +14,10 @@ struct Family;
 /// How tensors of one kind are called in a GGUF file, and how they lie there. Matrices are [out, in] in every GGUF
 /// file.
 struct GgufName {
-  std::string model;  ///< as the model names it, without .weight or .bias: "model.layers.*.self_attn.q_proj"
-  std::string file;   ///< "blk.*.attn_q"; * stands for the same number in both
+  /// As the model names it, without .weight or .bias: "model.layers.*.self_attn.q_proj". A # stands for the number of
+  /// an expert, whose matrices lie in one tensor of the file, [experts, out, in].
+  std::string model;
+  std::string file;  ///< "blk.*.attn_q"; * stands for the same number in both
   /// Which row of the file's tensor is a row of the model's; null: the same. A one-to-one map.
   int64_t (*file_row)(const ModelConfig& config, int64_t row) = nullptr;
   float add = 0;  ///< the model's numbers are the file's plus this
@@ -30,6 +32,8 @@ struct GgufForm {
   void (*write)(const ModelConfig& config, GgufMetadata& metadata);  ///< all keys that begin with the architecture
   std::vector<GgufName> names;              ///< of two that a file has for one name of the model, the later counts
   std::vector<std::string> of_config = {};  ///< tensors that read() takes, which the model has not
+  std::vector<GgufTensorSource> (*config_tensors)(const ModelConfig& config) = nullptr;  ///< writes such
+  bool head_apart = false;  ///< files hold output.weight, as llama.cpp asks, even where it is the table of tokens
 };
 
 /// The family of the model in a file. Throws Error naming the architecture and those there are.
@@ -42,6 +46,9 @@ enum class GgufNorm { rms, layer };  ///< whose epsilon is written
 void write_gguf_sizes(const ModelConfig& config, const std::string& architecture, GgufNorm norm,
                       GgufMetadata& metadata);
 
+/// f32 numbers as such a tensor.
+GgufTensorSource gguf_source(const std::string& name, const std::vector<double>& numbers);
+
 /// The f32 numbers of a tensor that a config needs. Throws Error for one of another type.
 std::vector<double> gguf_numbers(const GgufFile& file, const std::string& tensor);
 
@@ -51,8 +58,8 @@ std::vector<GgufName> llama_gguf_names();
 /// head (llama.cpp's "llama" architecture).
 int64_t row_of_rotary_pairs(const ModelConfig& config, int64_t row);
 
-/// The name that `pattern` (with up to one *) gives in the place of what `name` is in `other`; empty where `name` is
-/// not of that form. A .weight or .bias at the end stays.
+/// The name that `pattern` gives in the place of what `name` is in `other`; empty where `name` is not of that form.
+/// Each may have a * and a #; those that `other` has not stay. A .weight or .bias at the end stays too.
 std::string renamed(const std::string& name, const std::string& other, const std::string& pattern);
 
 }  // namespace lathe

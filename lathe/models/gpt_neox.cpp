@@ -121,15 +121,18 @@ std::vector<GgufName> gguf_names() {
           {"gpt_neox.layers.*.mlp.dense_4h_to_h", "blk.*.ffn_down"}};
 }
 
-const bool provided = provide_family(
-    {.model_type = "gpt_neox",
-     .architecture = "GPTNeoXForCausalLM",
-     .tensor_prefix = "gpt_neox.",
-     .complete = complete,
-     .make = make,
-     .read = read,
-     .write = write,
-     .gguf = GgufForm{.architecture = "gptneox", .read = read_gguf, .write = write_gguf, .names = gguf_names()}});
+const bool provided = provide_family({.model_type = "gpt_neox",
+                                      .architecture = "GPTNeoXForCausalLM",
+                                      .tensor_prefix = "gpt_neox.",
+                                      .complete = complete,
+                                      .make = make,
+                                      .read = read,
+                                      .write = write,
+                                      .gguf = GgufForm{.architecture = "gptneox",
+                                                       .read = read_gguf,
+                                                       .write = write_gguf,
+                                                       .names = gguf_names(),
+                                                       .head_apart = true}});
 
 }  // namespace
 }  // namespace lathe

@@ -6,8 +6,6 @@
 namespace lathe {
 namespace {
 
-constexpr const char* kRopeFactors = "rope_freqs.weight";
-
 std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
   return make_llama_form(c, {.qkv_bias = c.attention_bias, .o_bias = c.attention_bias, .mlp_bias = c.mlp_bias}, mesh);
 }
@@ -36,12 +34,10 @@ void write(const ModelConfig& c, nlohmann::json& json) {
 void read_gguf(const GgufFile& file, ModelConfig& c) {
   c.attention_bias = file.find("blk.0.attn_q.bias") != nullptr;
   c.mlp_bias = file.find("blk.0.ffn_down.bias") != nullptr;
-  if (!file.find(kRopeFactors)) return;
-  std::vector<double> factors = gguf_numbers(file, kRopeFactors);
+  if (!file.find(kRopeFreqs)) return;
+  std::vector<double> factors = gguf_numbers(file, kRopeFreqs);
   c.rope_scaling = {.rope_type = "longrope", .attention_factor = 1, .short_factor = factors, .long_factor = factors};
 }
-
-void write_gguf(const ModelConfig& c, GgufMetadata& metadata) { write_llama_gguf_sizes(c, "llama", metadata); }
 
 const bool provided = provide_family({.model_type = "llama",
                                       .architecture = "LlamaForCausalLM",
@@ -52,9 +48,10 @@ const bool provided = provide_family({.model_type = "llama",
                                       .write = write,
                                       .gguf = GgufForm{.architecture = "llama",
                                                        .read = read_gguf,
-                                                       .write = write_gguf,
+                                                       .write = write_llama_gguf,
                                                        .names = paired_llama_gguf_names(),
-                                                       .of_config = {kRopeFactors}}});
+                                                       .of_config = {kRopeFreqs},
+                                                       .config_tensors = rope_freqs}});
 
 }  // namespace
 }  // namespace lathe

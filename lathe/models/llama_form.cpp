@@ -72,6 +72,27 @@ void write_llama_gguf_sizes(const ModelConfig& c, const std::string& architectur
   metadata.set_u32(of + "rope.scaling.original_context_length", s.original_max_position_embeddings);
 }
 
+/// Without the tensors of factors.
+static ModelConfig without_factors(ModelConfig c) {
+  const RopeScaling& s = c.rope_scaling;
+  bool one_list = s.rope_type == "longrope" && s.attention_factor == 1 && s.short_factor == s.long_factor;
+  if (s.rope_type == "llama3" || one_list) c.rope_scaling = {};
+  return c;
+}
+
+void write_llama_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  write_llama_gguf_sizes(without_factors(c), "llama", metadata);
+}
+
+std::vector<GgufTensorSource> rope_freqs(const ModelConfig& c) {
+  if (c.rope_scaling.rope_type != "llama3" && c.rope_scaling.rope_type != "longrope") return {};
+  RotarySpec plain = rotary_spec(without_factors(c)), scaled = rotary_spec(c);
+  std::vector<double> factors;
+  for (int64_t pair = 0; pair < plain.dims / 2; ++pair)
+    factors.push_back(rotary_frequency(plain, pair) / rotary_frequency(scaled, pair));
+  return {gguf_source(kRopeFreqs, factors)};
+}
+
 std::vector<GgufName> paired_llama_gguf_names() {
   std::vector<GgufName> names = llama_gguf_names();
   for (GgufName& name : names)

@@ -27,8 +27,13 @@ std::unique_ptr<Norm> llama_norm(const ModelConfig& c, const LlamaForm& form, co
 std::unique_ptr<Model> make_llama_form(const ModelConfig& c, const LlamaForm& form, Mesh& mesh);
 
 /// How GGUF files hold such models: write_gguf_sizes(), the width of heads, positions. Throws Error for a rope_scaling
-/// that is not kept there.
+/// that these fields do not tell.
 void write_llama_gguf_sizes(const ModelConfig& c, const std::string& architecture, GgufMetadata& metadata);
+/// The same for the "llama" architecture, whose files may have the tensor rope_freqs.weight: what each pair's frequency
+/// is divided by, which tells llama3's scaling and longrope's with one list. rope_freqs() is that tensor, or nothing.
+void write_llama_gguf(const ModelConfig& c, GgufMetadata& metadata);
+std::vector<GgufTensorSource> rope_freqs(const ModelConfig& c);
+constexpr const char* kRopeFreqs = "rope_freqs.weight";
 /// llama_gguf_names() with queries and keys as llama.cpp's "llama" architecture has them.
 std::vector<GgufName> paired_llama_gguf_names();
 

@@ -37,7 +37,7 @@ void write(const ModelConfig& c, nlohmann::json& json) {
 void write_gguf(const ModelConfig& c, GgufMetadata& metadata) {
   require(c.sliding_window == 0 || c.sliding_window >= c.max_position_embeddings, "mistral: a sliding_window of ",
           c.sliding_window, " cannot be kept in a GGUF file, whose llama architecture has none");
-  write_llama_gguf_sizes(c, "llama", metadata);
+  write_llama_gguf(c, metadata);
 }
 
 const bool provided = provide_family({.model_type = "mistral",
@@ -51,7 +51,8 @@ const bool provided = provide_family({.model_type = "mistral",
                                                        .is = [](const GgufFile&) { return false; },
                                                        .read = [](const GgufFile&, ModelConfig&) {},
                                                        .write = write_gguf,
-                                                       .names = paired_llama_gguf_names()}});
+                                                       .names = paired_llama_gguf_names(),
+                                                       .config_tensors = rope_freqs}});
 
 }  // namespace
 }  // namespace lathe

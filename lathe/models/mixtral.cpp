@@ -93,13 +93,47 @@ void write(const ModelConfig& c, nlohmann::json& json) {
   json["num_experts_per_tok"] = c.num_experts_per_tok;
 }
 
+/// Files hold it as LLaMA with experts.
+bool is_in(const GgufFile& file) { return file.fields().integer("llama.expert_count", 0) > 0; }
+
+void read_gguf(const GgufFile& file, ModelConfig& c) {
+  c.num_local_experts = file.fields().integer("llama.expert_count");
+  c.num_experts_per_tok = file.fields().integer("llama.expert_used_count");
+}
+
+void write_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  require(c.sliding_window == 0 || c.sliding_window >= c.max_position_embeddings, "mixtral: a sliding_window of ",
+          c.sliding_window, " cannot be kept in a GGUF file, whose llama architecture has none");
+  write_llama_gguf(c, metadata);
+  metadata.set_u32("llama.expert_count", c.num_local_experts);
+  metadata.set_u32("llama.expert_used_count", c.num_experts_per_tok);
+}
+
+std::vector<GgufName> gguf_names() {
+  std::vector<GgufName> names = paired_llama_gguf_names();
+  std::erase_if(names, [](const GgufName& name) { return name.model.find(".mlp.") != std::string::npos; });
+  const std::string moe = "model.layers.*.block_sparse_moe.";
+  names.push_back({moe + "gate", "blk.*.ffn_gate_inp"});
+  names.push_back({moe + "experts.#.w1", "blk.*.ffn_gate_exps"});
+  names.push_back({moe + "experts.#.w3", "blk.*.ffn_up_exps"});
+  names.push_back({moe + "experts.#.w2", "blk.*.ffn_down_exps"});
+  return names;
+}
+
 const bool provided = provide_family({.model_type = "mixtral",
                                       .architecture = "MixtralForCausalLM",
                                       .tensor_prefix = "model.",
                                       .complete = complete,
                                       .make = make,
                                       .read = read,
-                                      .write = write});
+                                      .write = write,
+                                      .gguf = GgufForm{.architecture = "llama",
+                                                       .is = is_in,
+                                                       .read = read_gguf,
+                                                       .write = write_gguf,
+                                                       .names = gguf_names(),
+                                                       .of_config = {kRopeFreqs},
+                                                       .config_tensors = rope_freqs}});
 
 }  // namespace
 }  // namespace lathe

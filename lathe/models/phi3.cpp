@@ -70,8 +70,20 @@ void read_gguf(const GgufFile& file, ModelConfig& c) {
 
 void write_gguf(const ModelConfig& c, GgufMetadata& metadata) {
   require(c.layer_types.empty(), "phi3: layer_types cannot be kept in a GGUF file");
-  write_llama_gguf_sizes(c, "phi3", metadata);
+  ModelConfig plain = c;
+  const bool longrope = c.rope_scaling.rope_type == "longrope";
+  if (longrope) plain.rope_scaling = {};
+  write_llama_gguf_sizes(plain, "phi3", metadata);
   if (c.sliding_window > 0) metadata.set_u32("phi3.attention.sliding_window", c.sliding_window);
+  if (!longrope) return;
+  metadata.set_u32("phi3.rope.scaling.original_context_length", rotary_spec(c).original_max_position_embeddings);
+  metadata.set_f32("phi3.rope.scaling.attn_factor", rotary_magnitude(rotary_spec(c)));
+}
+
+std::vector<GgufTensorSource> factors(const ModelConfig& c) {
+  const RopeScaling& s = c.rope_scaling;
+  if (s.rope_type != "longrope") return {};
+  return {gguf_source(kShortFactors, s.short_factor), gguf_source(kLongFactors, s.long_factor)};
 }
 
 std::vector<GgufName> gguf_names() {
@@ -93,7 +105,8 @@ const bool provided = provide_family({.model_type = "phi3",
                                                        .read = read_gguf,
                                                        .write = write_gguf,
                                                        .names = gguf_names(),
-                                                       .of_config = {kShortFactors, kLongFactors}}});
+                                                       .of_config = {kShortFactors, kLongFactors},
+                                                       .config_tensors = factors}});
 
 }  // namespace
 }  // namespace lathe

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "lathe/base/gguf_writer.h"
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
@@ -100,9 +102,54 @@ TEST_F(GgufConfig, IsRefusedWithTensorsThatTheFamilyHasNot) {
   EXPECT_THAT(problem(), AllOf(HasSubstr("\"blk.0.attn_q_norm.weight\" has no place"), HasSubstr("llama")));
 }
 
-TEST_F(GgufConfig, IsRefusedForAPartOfAModel) {
-  metadata.set_u32("split.count", 3);
-  EXPECT_THAT(problem(), HasSubstr("one of 3 parts of a model"));
+TEST_F(GgufConfig, IsRefusedForExpertsThatAreNoMatrices) {
+  metadata.set_u32("llama.expert_count", 4);
+  metadata.set_u32("llama.expert_used_count", 2);
+  tensors.push_back(zeros("blk.0.ffn_up_exps.weight", {3, 16, 8}));
+  EXPECT_THAT(problem(),
+              HasSubstr("\"blk.0.ffn_up_exps.weight\" is [3, 16, 8]; the model needs a matrix for each of 4"));
+}
+
+/// The same file in two parts.
+class GgufParts : public GgufConfig {
+ protected:
+  void write_parts() {
+    metadata.set_u32("split.no", 0), metadata.set_u32("split.count", 2), metadata.set_u32("split.tensors.count", 2);
+    write_gguf(first, metadata, {});
+    write_gguf(second, others, tensors);
+  }
+  GgufParts() {
+    others.set_u32("split.no", 1), others.set_u32("split.count", 2);
+    tensors.push_back(zeros("output_norm.weight", {8}));
+    write_parts();
+  }
+  std::string problem_of(const std::string& file) const {
+    return error_of([&] { TensorFiles{file}; });
+  }
+
+  std::string first = path("m-00001-of-00002.gguf"), second = path("m-00002-of-00002.gguf");
+  GgufMetadata others;
+};
+
+TEST_F(GgufParts, AreReadAsOneModel) {
+  EXPECT_EQ(read_model_config(first).vocab_size, 10);
+  TensorFiles files(first);
+  EXPECT_EQ(files.find("model.embed_tokens.weight")->file, second);
+  EXPECT_EQ(files.names().size(), 2u);
+}
+
+TEST_F(GgufParts, AreRefusedByNameWhenTheyDoNotBelongTogether) {
+  EXPECT_THAT(problem_of(second), AllOf(HasSubstr("part 2 of 2 of a model; name the first, "), HasSubstr(first)));
+  tensors.pop_back();
+  write_parts();
+  EXPECT_THAT(problem_of(first), HasSubstr("split.tensors.count is 2 but the 2 parts have 1 tensors"));
+  others.set_u32("split.no", 0);
+  write_parts();
+  EXPECT_THAT(problem_of(first), AllOf(HasSubstr("says it is part 1 of 2"), HasSubstr("needs part 2 of 2")));
+  std::filesystem::remove(second);
+  EXPECT_THAT(problem_of(first), HasSubstr("m-00002-of-00002.gguf"));
+  std::filesystem::rename(first, path("m.gguf"));
+  EXPECT_THAT(problem_of(path("m.gguf")), HasSubstr("must have the name that the splitter gave it"));
 }
 
 }  // namespace

@@ -144,4 +144,20 @@ Written write_greedily(const Fixture& fixture, std::vector<size_t> chunks) {
 
 std::vector<int32_t> greedy_tokens(const Fixture& fixture) { return write_greedily(fixture).tokens; }
 
+Fixture holdable_in_gguf(const std::string& kind) {
+  Fixture fixture(kind);
+  ModelConfig& c = fixture.config;
+  if (c.model_type.starts_with("gemma")) {
+    c.query_pre_attn_scalar = 0;
+    c.layer_types.clear();
+  }
+  if (c.model_type == "mistral" || c.model_type.starts_with("qwen")) {
+    c.sliding_window = 0;
+    c.layer_types.clear();
+  }
+  if (c.rope_scaling.rope_type == "yarn") c.rope_scaling.beta_fast = 32, c.rope_scaling.beta_slow = 1;
+  c = completed(c);
+  return fixture;
+}
+
 }  // namespace lathe::test

@@ -29,6 +29,9 @@ std::vector<std::string> fixture_kinds();
 std::unique_ptr<Model> trained_model(const Fixture& fixture, DType compute = DType::f32);
 std::unique_ptr<Model> prepared_model(const Fixture& fixture, DType compute = DType::f32);
 
+/// A kind, less what a GGUF file cannot hold of it.
+Fixture holdable_in_gguf(const std::string& kind);
+
 /// Largest difference, as a share of the largest expected number.
 double difference(const std::vector<float>& found, const std::vector<float>& expected);
 
