@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/base64.h"
 #include "lathe/base/error.h"
 #include "lathe/base/json.h"
 
@@ -9,6 +10,8 @@ namespace lathe {
 namespace {
 
 using nlohmann::json;
+
+constexpr float kUnusedScore = -10000;
 
 enum Type : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
 
@@ -105,15 +108,99 @@ std::vector<float> scores_of(const json& model, const Tokenizer& tokenizer, size
   return scores;
 }
 
+/// Whether a space is put before a text.
+bool adds_space(const json& file) {
+  bool prefix = has_step(file.value("normalizer", json()), "normalizers", "Prepend");
+  for (const json& step : steps_of(file.value("pre_tokenizer", json()), "pretokenizers"))
+    prefix = prefix || (type_of(step) == "Metaspace" && step.value("prepend_scheme", std::string("always")) != "never");
+  return prefix;
+}
+
 void add_sentencepiece(const json& file, const Tokenizer& tokenizer, Pieces& pieces, GgufMetadata& metadata) {
   metadata.set_string(key("model"), "llama");
   metadata.set_string(key("pre"), "default");
   metadata.set_f32s(key("scores"), scores_of(file.at("model"), tokenizer, pieces.tokens.size()));
-  bool prefix = has_step(file.value("normalizer", json()), "normalizers", "Prepend");
-  for (const json& step : steps_of(file.value("pre_tokenizer", json()), "pretokenizers"))
-    prefix = prefix || (type_of(step) == "Metaspace" && step.value("prepend_scheme", std::string("always")) != "never");
-  metadata.set_bool(key("add_space_prefix"), prefix);
+  metadata.set_bool(key("add_space_prefix"), adds_space(file));
   if (tokenizer.unknown_token()) pieces.types[*tokenizer.unknown_token()] = kUnknown;
+}
+
+/// BERT's files mark pieces inside a word, llama.cpp's those that begin one.
+std::string with_begin_marked(const std::string& spelt) {
+  if (spelt.size() > 2 && spelt.front() == '[' && spelt.back() == ']') return spelt;
+  return spelt.starts_with("##") ? spelt.substr(2) : "\xE2\x96\x81" + spelt;
+}
+
+void add_word_pieces(const json& file, const Tokenizer& tokenizer, Pieces& pieces, GgufMetadata& metadata) {
+  const json normalizer = file.value("normalizer", json()), model = file.at("model");
+  require(type_of(normalizer) == "BertNormalizer" && normalizer.value("clean_text", true) &&
+              normalizer.value("handle_chinese_chars", true) &&
+              type_of(file.value("pre_tokenizer", json())) == "BertPreTokenizer" &&
+              model.value("continuing_subword_prefix", std::string("##")) == "##",
+          "a WordPiece tokenizer whose texts are not prepared as BERT's cannot be written to a GGUF file");
+  for (std::string& token : pieces.tokens) token = with_begin_marked(token);
+  metadata.set_string(key("model"), "bert");
+  metadata.set_string(key("pre"), "default");
+  const bool lowercase = normalizer.value("lowercase", true);
+  const json strip = normalizer.value("strip_accents", json());
+  metadata.set_bool(key("normalizer.lowercase"), lowercase);
+  metadata.set_bool(key("normalizer.strip_accents"), strip.is_boolean() ? strip.get<bool>() : lowercase);
+  for (auto [token, name] : {std::pair("[CLS]", "bos_token_id"), std::pair("[CLS]", "cls_token_id"),
+                             std::pair("[SEP]", "seperator_token_id"), std::pair("[MASK]", "mask_token_id")}) {
+    std::optional<TokenId> id = tokenizer.id(token);
+    require(id || token == std::string("[MASK]"), "a WordPiece tokenizer without ", token,
+            " cannot be written to a GGUF file");
+    if (id) metadata.set_u32(key(name), *id);
+  }
+}
+
+/// The texts' own normalizer, if any: SentencePiece's, as its files hold it.
+std::string charsmap_of(const json& normalizer) {
+  for (const json& step : steps_of(normalizer, "normalizers")) {
+    if (type_of(step) != "Precompiled") continue;
+    std::optional<std::string> bytes = base64_decoded(step.value("precompiled_charsmap", std::string()));
+    require(bytes.has_value(), "the precompiled_charsmap of the tokenizer is no base64");
+    return *bytes;
+  }
+  return "";
+}
+
+/// Whether spaces side by side become one.
+bool joins_spaces(const json& file) {
+  for (const json& step : steps_of(file.value("normalizer", json()), "normalizers"))
+    if (type_of(step) == "Replace" && step.contains("pattern") && step["pattern"].value("Regex", "") == " {2,}")
+      return true;
+  return has_step(file.value("pre_tokenizer", json()), "pretokenizers", "WhitespaceSplit");
+}
+
+/// Steps that llama.cpp does not take would give other tokens.
+void require_sentencepiece_steps(const json& file) {
+  for (const json& step : steps_of(file.value("normalizer", json()), "normalizers"))
+    require(type_of(step) == "Precompiled" || type_of(step) == "Replace" || type_of(step) == "Prepend",
+            "a Unigram tokenizer with the normalizer ", type_of(step), " cannot be written to a GGUF file");
+  for (const json& step : steps_of(file.value("pre_tokenizer", json()), "pretokenizers"))
+    require(type_of(step) == "Metaspace" || type_of(step) == "WhitespaceSplit" || type_of(step) == "Split",
+            "a Unigram tokenizer with the pre-tokenizer ", type_of(step), " cannot be written to a GGUF file");
+}
+
+void add_unigram(const json& file, Pieces& pieces, GgufMetadata& metadata) {
+  require_sentencepiece_steps(file);
+  const json& vocabulary = file.at("model").at("vocab");
+  std::vector<float> scores(pieces.tokens.size(), kUnusedScore);
+  for (size_t id = 0; id < vocabulary.size() && id < scores.size(); ++id)
+    scores[id] = vocabulary[id].at(1).get<float>();
+  const json unknown = file.at("model").value("unk_id", json());
+  if (unknown.is_number_unsigned() && unknown < pieces.types.size()) pieces.types[unknown.get<size_t>()] = kUnknown;
+  metadata.set_string(key("model"), "t5");
+  metadata.set_string(key("pre"), "default");
+  metadata.set_f32s(key("scores"), scores);
+  metadata.set_bool(key("add_space_prefix"), adds_space(file));
+  metadata.set_bool(key("remove_extra_whitespaces"), joins_spaces(file));
+  const std::string charsmap = charsmap_of(file.value("normalizer", json()));
+  if (!charsmap.empty())
+    metadata.set(key("precompiled_charsmap"), {.type = GgufType::array,
+                                               .element = GgufType::u8,
+                                               .count = int64_t(charsmap.size()),
+                                               .bytes = bytes_of(charsmap)});
 }
 
 /// Whether texts begin, and end, with a token of their own.
@@ -131,23 +218,29 @@ void add_ends(const Tokenizer& tokenizer, GgufMetadata& metadata) {
 
 void add_gguf_tokenizer(const Tokenizer& tokenizer, int64_t tokens, GgufMetadata& metadata) {
   json file = parse_json(tokenizer.json(), "the tokenizer", {.bytes = 256 << 20, .values = 32 << 20});
-  bool merges = file.contains("model") && file["model"].is_object() && file["model"].contains("merges");
+  require(file.contains("model") && file["model"].is_object(), "the tokenizer has no model");
+  const json& model = file["model"];
+  bool merges = model.contains("merges"), fallback = model.value("byte_fallback", false);
   bool byte_level = merges && has_step(file.value("pre_tokenizer", json()), "pretokenizers", "ByteLevel");
-  bool fallback = merges && file["model"].value("byte_fallback", false);
-  require(byte_level || fallback, "a tokenizer of kind ", tokenizer.kind(),
-          " cannot be written to a GGUF file here; byte-level BPE and BPE with byte fallback can");
+  bool words = tokenizer.kind() == "WordPiece", unigram = tokenizer.kind().starts_with("Unigram");
+  require(byte_level || (merges && fallback) || words || unigram, "a tokenizer of kind ", tokenizer.kind(),
+          " cannot be written to a GGUF file; byte-level BPE, BPE with byte fallback, WordPiece and Unigram can");
   Pieces pieces = pieces_of(tokenizer, tokens, fallback);
   if (byte_level)
     add_byte_level(file, metadata);
+  else if (words)
+    add_word_pieces(file, tokenizer, pieces, metadata);
+  else if (unigram)
+    add_unigram(file, pieces, metadata);
   else
     add_sentencepiece(file, tokenizer, pieces, metadata);
   metadata.set_strings(key("tokens"), pieces.tokens);
   metadata.set_i32s(key("token_type"), pieces.types);
-  if (tokenizer.begin_token()) metadata.set_u32(key("bos_token_id"), *tokenizer.begin_token());
+  if (!words && tokenizer.begin_token()) metadata.set_u32(key("bos_token_id"), *tokenizer.begin_token());
   if (tokenizer.end_token()) metadata.set_u32(key("eos_token_id"), *tokenizer.end_token());
   if (tokenizer.unknown_token()) metadata.set_u32(key("unknown_token_id"), *tokenizer.unknown_token());
   if (tokenizer.pad_token()) metadata.set_u32(key("padding_token_id"), *tokenizer.pad_token());
-  add_ends(tokenizer, metadata);
+  if (!words) add_ends(tokenizer, metadata);  // llama.cpp puts [CLS] and [SEP] around all texts of a WordPiece model
 }
 
 }  // namespace lathe

@@ -113,7 +113,11 @@ std::unique_ptr<Tokenizer::Parts> read_bert(const GgufFields& fields) {
     require(tables.vocabulary.id(token).has_value(), fields.place(key("tokens")), " has no ", token,
             ", which a vocabulary of BERT needs");
   }
-  std::string skeleton = word_piece_skeleton(tables.vocabulary);
+  WordPieceOptions options;
+  for (auto [name, option] : {std::pair("normalizer.lowercase", &options.lowercase),
+                              std::pair("normalizer.strip_accents", &options.strip_accents)})
+    if (fields.has(key(name))) *option = fields.boolean(key(name));
+  std::string skeleton = word_piece_skeleton(tables.vocabulary, options);
   return read_skeleton(std::move(skeleton), std::move(tables), fields.file());
 }
 

@@ -98,7 +98,7 @@ std::string sentencepiece_decoder(const SentencePieceOptions& options) {
 
 }  // namespace
 
-std::string word_piece_skeleton(const Vocabulary& vocabulary) {
+std::string word_piece_skeleton(const Vocabulary& vocabulary, const WordPieceOptions& options) {
   std::vector<AddedToken> added;
   for (const char* token : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}) {
     if (const auto id = vocabulary.id(token)) added.push_back({.content = token, .id = *id, .special = true});
@@ -109,7 +109,8 @@ std::string word_piece_skeleton(const Vocabulary& vocabulary) {
     post = text(R"({"type":"BertProcessing","sep":["[SEP]",)", *sep, R"(],"cls":["[CLS]",)", *cls, "]}");
   }
   return text(head(added), R"("normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,)",
-              R"("strip_accents":null,"lowercase":)", flag(!has_capitals(vocabulary)),
+              R"("strip_accents":)", options.strip_accents ? flag(*options.strip_accents) : "null", R"(,"lowercase":)",
+              flag(options.lowercase.value_or(!has_capitals(vocabulary))),
               R"(},"pre_tokenizer":{"type":"BertPreTokenizer"},"post_processor":)", post,
               R"(,"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},)",
               R"("model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##",)",

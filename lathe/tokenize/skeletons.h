@@ -10,8 +10,11 @@ namespace lathe::tokenize {
 
 /// tokenizer.json texts for read_skeleton().
 
-/// BERT's; lower case unless a piece has a capital letter.
-std::string word_piece_skeleton(const Vocabulary& vocabulary);
+/// BERT's. Where the file does not say: lower case unless a piece has a capital letter; accents go with capitals.
+struct WordPieceOptions {
+  std::optional<bool> lowercase, strip_accents;
+};
+std::string word_piece_skeleton(const Vocabulary& vocabulary, const WordPieceOptions& options = {});
 
 /// What SentencePiece's files say besides their pieces.
 struct SentencePieceOptions {
