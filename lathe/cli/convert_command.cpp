@@ -14,6 +14,8 @@
 #include "lathe/files/model_card.h"
 #include "lathe/files/model_config.h"
 #include "lathe/files/peft_adapter.h"
+#include "lathe/files/sentence_modules.h"
+#include "lathe/models/family.h"
 #include "lathe/tokenize/chat_template_files.h"
 #include "lathe/tokenize/gguf_metadata.h"
 
@@ -66,6 +68,8 @@ void describe_directory(const std::string& from, const ModelConfig& config, Gguf
   add_gguf_tokenizer(Tokenizer::load(from), config.vocab_size, metadata);
   add_gguf_sampling(read_generation_config(from), metadata);
   if (auto chat = find_template_text(from)) metadata.set_string("tokenizer.chat_template", chat->text);
+  if (auto modules = read_sentence_modules(from))
+    add_gguf_sentence_modules(*modules, family_named(config.model_type).gguf->architecture, metadata);
 }
 
 /// All that another file says and `metadata` does not.

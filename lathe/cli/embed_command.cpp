@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "lathe/base/error.h"
+#include "lathe/base/gguf.h"
 #include "lathe/base/interrupt.h"
 #include "lathe/base/log.h"
 #include "lathe/base/numbers.h"
@@ -45,9 +46,11 @@ struct Options {
 };
 
 SentenceModules modules_of(const Options& options, const std::string& directory) {
-  std::optional<SentenceModules> own = read_sentence_modules(directory);
+  std::optional<SentenceModules> own =
+      is_gguf(directory) ? gguf_sentence_modules(directory) : read_sentence_modules(directory);
   if (!own && options.pooling.empty())
-    log_info(directory, " has no modules.json: vectors are the mean of a text's tokens, ",
+    log_info(directory, is_gguf(directory) ? " names no pooling" : " has no modules.json",
+             ": vectors are the mean of a text's tokens, ",
              options.normalize.value_or(false) ? "normalized" : "not normalized");
   SentenceModules modules = own.value_or(SentenceModules{});
   if (!options.pooling.empty()) modules.pooling.clear();

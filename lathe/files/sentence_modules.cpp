@@ -1,9 +1,11 @@
 #include "lathe/files/sentence_modules.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
+#include "lathe/base/gguf_writer.h"
 #include "lathe/base/json.h"
 
 namespace lathe {
@@ -67,6 +69,37 @@ std::optional<SentenceModules> read_sentence_modules(const std::string& director
   modules.max_tokens = JsonFields(json, limits).integer("max_seq_length", 0);
   require(modules.max_tokens >= 0, limits, ": max_seq_length ", modules.max_tokens, " must not be negative");
   return modules;
+}
+
+/// llama.cpp's numbers of kinds of pooling.
+constexpr std::pair<int64_t, Pooling> kGgufPooling[] = {{1, Pooling::mean}, {2, Pooling::first}, {3, Pooling::last}};
+constexpr const char *kNormalize = "sentence_transformers.normalize", *kMaxTokens = "sentence_transformers.max_tokens";
+
+std::optional<SentenceModules> gguf_sentence_modules(const std::string& file) {
+  GgufFile gguf(file);
+  const GgufFields& fields = gguf.fields();
+  const std::string key = fields.string("general.architecture") + ".pooling_type";
+  int64_t type = fields.integer(key, 0);
+  if (type == 0) return std::nullopt;
+  SentenceModules modules{.normalize = fields.boolean(kNormalize, true), .max_tokens = fields.integer(kMaxTokens, 0)};
+  auto known =
+      std::find_if(std::begin(kGgufPooling), std::end(kGgufPooling), [&](auto& one) { return one.first == type; });
+  require(known != std::end(kGgufPooling), fields.place(key), " ", type,
+          " is not supported; 1 (mean), 2 (first) and 3 (last) are");
+  require(modules.max_tokens >= 0, fields.place(kMaxTokens), " ", modules.max_tokens, " must not be negative");
+  modules.pooling = {known->second};
+  return modules;
+}
+
+void add_gguf_sentence_modules(const SentenceModules& modules, const std::string& architecture,
+                               GgufMetadata& metadata) {
+  auto known = std::find_if(std::begin(kGgufPooling), std::end(kGgufPooling),
+                            [&](auto& one) { return one.second == modules.pooling[0]; });
+  require(modules.pooling.size() == 1 && known != std::end(kGgufPooling), "pooling by ", name_of(modules.pooling[0]),
+          modules.pooling.size() > 1 ? " and others" : "", " cannot be kept in a GGUF file; mean, first and last can");
+  metadata.set_u32(architecture + ".pooling_type", known->first);
+  metadata.set_bool(kNormalize, modules.normalize);
+  if (modules.max_tokens > 0) metadata.set_u32(kMaxTokens, modules.max_tokens);
 }
 
 Pooling pooling_named(const std::string& name) {

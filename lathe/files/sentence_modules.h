@@ -8,6 +8,8 @@
 
 namespace lathe {
 
+class GgufMetadata;
+
 /// What a sentence-transformers directory says of how embeddings are made of a model's hidden rows.
 struct SentenceModules {
   std::vector<Pooling> pooling = {Pooling::mean};  ///< several: one behind the other
@@ -18,6 +20,12 @@ struct SentenceModules {
 /// Reads modules.json, the config.json of its Pooling module and sentence_bert_config.json; nothing where there is no
 /// modules.json. Throws Error naming the file and the module or field that is not supported.
 std::optional<SentenceModules> read_sentence_modules(const std::string& directory);
+
+/// The same of a GGUF file: llama.cpp's ARCHITECTURE.pooling_type, and beside it what only lathe writes. Nothing where
+/// the file names no pooling.
+std::optional<SentenceModules> gguf_sentence_modules(const std::string& file);
+/// Throws Error for pooling that llama.cpp has not: all but mean, first, last.
+void add_gguf_sentence_modules(const SentenceModules& modules, const std::string& architecture, GgufMetadata& metadata);
 
 /// "mean", "mean-sqrt-length", "weighted-mean", "first", "last", "max". Throws Error for others.
 Pooling pooling_named(const std::string& name);

@@ -345,19 +345,81 @@ void write(const ModelConfig& c, nlohmann::json& json) {
   json["decoder_start_token_id"] = c.decoder_start_token_id;
 }
 
-Family family(const char* model_type, const char* architecture) {
-  return {.model_type = model_type,
-          .architecture = architecture,
-          .tensor_prefix = "",
-          .complete = complete,
-          .make = make,
-          .read = read,
-          .write = write,
-          .reading = Reading::encoder_decoder};
+constexpr int64_t kGgufDistance = 128;  ///< llama.cpp's relative_attention_max_distance
+
+void read_gguf(const GgufFile& file, ModelConfig& c) {
+  const GgufFields& fields = file.fields();
+  c.num_decoder_layers = fields.integer("t5.decoder_block_count", c.num_hidden_layers);
+  c.relative_attention_num_buckets = fields.integer("t5.attention.relative_buckets_count");
+  c.relative_attention_max_distance = kGgufDistance;
+  c.decoder_start_token_id = fields.integer("t5.decoder_start_token_id", -1);
+  c.pad_token_id = fields.integer("tokenizer.ggml.padding_token_id", 0);
+  c.gated_mlp = file.find("enc.blk.0.ffn_gate.weight") != nullptr;
+  c.hidden_act = c.gated_mlp ? "gelu_new" : "relu";
+  c.scale_decoder_outputs = c.tie_word_embeddings && !c.gated_mlp;
 }
 
-const bool provided = provide_family(family("t5", "T5ForConditionalGeneration")) &&
-                      provide_family(family("mt5", "MT5ForConditionalGeneration"));
+/// llama.cpp leaves out the scale of the first T5's outputs: the same greedy texts, larger logits.
+void write_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  require(c.hidden_act == (c.gated_mlp ? "gelu_new" : "relu"), c.model_type, ": an MLP with ", c.hidden_act,
+          c.gated_mlp ? ", gated," : "", " cannot be kept in a GGUF file; relu and gated gelu_new can");
+  require(c.relative_attention_max_distance == kGgufDistance, c.model_type, ": a relative_attention_max_distance of ",
+          c.relative_attention_max_distance, " cannot be kept in a GGUF file, which means ", kGgufDistance);
+  require(c.scale_decoder_outputs == (c.tie_word_embeddings && !c.gated_mlp), c.model_type, ": scale_decoder_outputs ",
+          c.scale_decoder_outputs ? "true" : "false",
+          " cannot be kept in a GGUF file, where outputs are scaled for a tied table without gates");
+  write_gguf_sizes(c, "t5", GgufNorm::rms, metadata);
+  metadata.set_f32("t5.attention.layer_norm_epsilon", c.norm_eps);
+  metadata.set_u32("t5.attention.key_length", c.head_dim);
+  metadata.set_u32("t5.attention.value_length", c.head_dim);
+  metadata.set_u32("t5.attention.relative_buckets_count", c.relative_attention_num_buckets);
+  metadata.set_u32("t5.decoder_block_count", c.num_decoder_layers);
+  metadata.set_u32("t5.decoder_start_token_id", c.decoder_start_token_id);
+}
+
+std::vector<GgufName> gguf_names() {
+  std::vector<GgufName> names = {{"shared", "token_embd"},
+                                 {"encoder.final_layer_norm", "enc.output_norm"},
+                                 {"decoder.final_layer_norm", "dec.output_norm"},
+                                 {"lm_head", "output"}};
+  auto part = [&](const std::string& model, const std::string& file, const std::string& prefix) {
+    for (const char* letter : {"q", "k", "v", "o"}) names.push_back({model + letter, file + prefix + letter});
+  };
+  for (bool decoder : {false, true}) {
+    const std::string model = decoder ? "decoder.block.*.layer." : "encoder.block.*.layer.";
+    const std::string file = decoder ? "dec.blk.*." : "enc.blk.*.", mlp = model + (decoder ? "2." : "1.");
+    names.push_back({model + "0.layer_norm", file + "attn_norm"});
+    part(model + "0.SelfAttention.", file, "attn_");
+    names.push_back({model + "0.SelfAttention.relative_attention_bias", file + "attn_rel_b"});
+    if (decoder) names.push_back({model + "1.layer_norm", file + "cross_attn_norm"});
+    if (decoder) part(model + "1.EncDecAttention.", file, "cross_attn_");
+    names.push_back({mlp + "layer_norm", file + "ffn_norm"});
+    names.push_back({mlp + "DenseReluDense.wi", file + "ffn_up"});
+    names.push_back({mlp + "DenseReluDense.wi_0", file + "ffn_gate"});
+    names.push_back({mlp + "DenseReluDense.wi_1", file + "ffn_up"});
+    names.push_back({mlp + "DenseReluDense.wo", file + "ffn_down"});
+  }
+  return names;
+}
+
+/// Files of both are called t5, and open as such.
+bool is_asked_for(const GgufFile&) { return false; }
+
+Family family(const char* model_type, const char* architecture, bool (*is)(const GgufFile&)) {
+  return {
+      .model_type = model_type,
+      .architecture = architecture,
+      .tensor_prefix = "",
+      .complete = complete,
+      .make = make,
+      .read = read,
+      .write = write,
+      .gguf = GgufForm{.architecture = "t5", .is = is, .read = read_gguf, .write = write_gguf, .names = gguf_names()},
+      .reading = Reading::encoder_decoder};
+}
+
+const bool provided = provide_family(family("t5", "T5ForConditionalGeneration", nullptr)) &&
+                      provide_family(family("mt5", "MT5ForConditionalGeneration", is_asked_for));
 
 }  // namespace
 }  // namespace lathe
