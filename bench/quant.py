@@ -2,11 +2,13 @@
 """Models in GGUF files on a CPU: lathe beside llama.cpp, which reads the same files.
 
 usage: chrt -f 10 build/llama-cpp/bin/python bench/quant.py [ROW...] [--types q4_0,q4_1,q8_0,q4_k_m,f16] [--rounds N]
-rows: load (program to first token), decode, prompt, memory. SmolLM2-135M-Instruct (script/setup --models --llama-cpp) in
+rows: load (program to first token), decode, prompt, memory; perplexity, only where it is named. SmolLM2-135M-Instruct (script/setup --models --llama-cpp) in
 Q4_1 as it was published, and in other types as llama.cpp's quantizer makes them of that, under build/quant. A prompt of
 512 tokens, 64 greedy ones behind it. What both compute is compared before anything is timed; then both run by turns, on
 the same number of threads: llama.cpp in this process, lathe in another. llama.cpp's threads wait for each other by spinning, and
 lose much to other work on the machine: run it at real-time priority.
+perplexity: --chunks of 512 tokens at the beginning of --text (../shared/data/wikitext2/wiki.test.raw), as llama-perplexity
+counts, of SmolLM2 in its types and of Gemma 3 270M; by lathe in f32 and bf16.
 """
 import argparse, ctypes, glob, json, os, statistics, subprocess, tempfile, time
 
@@ -71,9 +73,9 @@ class Peer:
 
 
 class Lathe:
-    def __init__(self, path, ids, folder, dtype="bf16"):
+    def __init__(self, path, ids, folder, tokens=TOKENS, dtype="bf16"):
         json.dump(ids, open(f"{folder}/ids.json", "w"))
-        self.process = subprocess.Popen([f"{root}/build/release/bench/quant_bench", path, f"{folder}/ids.json", dtype, str(TOKENS)],
+        self.process = subprocess.Popen([f"{root}/build/release/bench/quant_bench", path, f"{folder}/ids.json", dtype, str(tokens)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
         self.result = json.loads(self.process.stdout.readline())
 
@@ -182,11 +184,51 @@ def memory(kinds, folder):
         theirs = Peer(path)
         ids = theirs.ids_of(QUESTION)
         theirs.close()
-        ours = Lathe(path, ids, folder)
+        ours = Lathe(path, ids, folder, tokens)
         planned = (ours.result["weights"] + ours.result["kv_cache"]) / 1024
         ours.close()
         print(f"{kind}, memory: RssAnon {most['RssAnon'] / 1024:.1f} MiB, prepared weights and cache {planned / 1024:.1f} MiB, "
               f"ratio {most['RssAnon'] / planned:.2f}; mapped files {most['RssFile'] / 1024:.1f} MiB", flush=True)
+
+
+def scored_by_peer(path, text, chunks):
+    """As llama-perplexity: of each 512 tokens, of which the first is the begin token where there is one, the last half."""
+    model = Peer(path, length=PROMPT)
+    raw = text.encode()
+    ids = (peer.llama_token * len(raw))()
+    count = peer.llama_tokenize(model.vocabulary, raw, len(raw), ids, len(ids), True, False)
+    assert count >= (chunks + 1) * PROMPT, f"{count} tokens are too few"
+    batch, sums = peer.llama_batch_init(PROMPT, 0, 1), []
+    for chunk in range(chunks):
+        tokens = ids[chunk * PROMPT:(chunk + 1) * PROMPT]
+        if peer.llama_vocab_get_add_bos(model.vocabulary):
+            tokens[0] = peer.llama_vocab_bos(model.vocabulary)
+        peer.llama_memory_clear(peer.llama_get_memory(model.context), True)
+        batch.n_tokens = PROMPT
+        for i, token in enumerate(tokens):
+            batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0] = token, i, 1, 0
+            batch.logits[i] = i >= PROMPT // 2
+        assert peer.llama_decode(model.context, batch) == 0
+        for i in range(PROMPT // 2, PROMPT - 1):
+            row = numpy.ctypeslib.as_array(peer.llama_get_logits_ith(model.context, i), (model.size,)).astype(numpy.float64)
+            sums.append(row.max() + numpy.log(numpy.exp(row - row.max()).sum()) - row[tokens[i + 1]])
+    end = peer.llama_detokenize(model.vocabulary, ids, chunks * PROMPT, None, 0, True, False)
+    model.close()
+    return numpy.exp(numpy.mean(sums)), -end
+
+
+def perplexity(paths, text, chunks, folder):
+    whole = open(text, newline="").read()
+    for path in paths:
+        theirs, size = scored_by_peer(path, whole[:chunks * PROMPT * 8], chunks)
+        open(f"{folder}/text.txt", "wb").write(whole.encode()[:size + 1000])  # some hundred tokens more, no chunk
+        for dtype in ("f32", "bf16"):
+            done = subprocess.run([f"{root}/build/release/lathe", "evaluate", "perplexity", path, f"{folder}/text.txt", "--protocol",
+                                   "llama.cpp", "--dtype", dtype, "--json"], env=ENVIRONMENT, check=True, capture_output=True)
+            ours = json.loads(done.stdout)
+            assert ours["tokens"] == chunks * (PROMPT // 2 - 1), (ours["tokens"], chunks)
+            print(f"{os.path.basename(path)}, {chunks} chunks: lathe {dtype} {ours['perplexity']:.4f}, llama.cpp {theirs:.4f}, "
+                  f"{100 * (ours['perplexity'] / theirs - 1):+.2f} %", flush=True)
 
 
 def main():
@@ -194,6 +236,8 @@ def main():
     parser.add_argument("rows", nargs="*", default=["load", "decode", "prompt", "memory"])
     parser.add_argument("--types", default="q4_0,q4_1,q8_0,q4_k_m,f16")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--chunks", type=int, default=40)
+    parser.add_argument("--text", default=f"{root}/../shared/data/wikitext2/wiki.test.raw")
     arguments = parser.parse_args()
     kinds = arguments.types.split(",")
     silent = peer.llama_log_callback(lambda level, text, data: None)
@@ -206,6 +250,9 @@ def main():
             speed(kinds, arguments.rows, arguments.rounds, folder)
         if "memory" in arguments.rows:
             memory(kinds, folder)
+        if "perplexity" in arguments.rows:
+            perplexity([file_of(kind) for kind in kinds] + [f"{root}/build/models/gemma-3-270m-q4_k_m.gguf"], arguments.text,
+                       arguments.chunks, folder)
 
 
 main()
