@@ -115,11 +115,10 @@ void many(const UnpackedPanel& panel, int64_t elements, const RoundedPart& x, in
 /// One row's block into its lane of a chunk.
 void pack_row(const std::byte* block, std::byte* exponent, std::byte* codes) {
   float numbers[32];
+  for (int i = 0; i < 32; i += kLanes) store_sums(numbers + i, halves(block + 2 * i));
   uint32_t largest = 0;
+#pragma omp simd reduction(max : largest)
   for (int i = 0; i < 32; ++i) {
-    F16 half;
-    __builtin_memcpy(&half, block + 2 * i, 2);
-    numbers[i] = wide(half);
     uint32_t size = bits_of(numbers[i]) & 0x7fffffffu;
     largest = largest > size ? largest : size;
   }
@@ -127,9 +126,12 @@ void pack_row(const std::byte* block, std::byte* exponent, std::byte* codes) {
   uint32_t field = largest >> 23;  // of the largest; its leading bit goes to 2^13
   *exponent = std::byte(finite ? (field > 13 ? field - 13 : 0) : 255);
   float inverse = finite && field > 13 ? float_of((254 - (field - 13)) << 23) : 0;
-  for (int i = 0; i < 32; ++i) {
-    auto code = int16_t(finite ? _mm_cvtss_si32(_mm_set_ss(numbers[i] * inverse)) : 1);
-    __builtin_memcpy(codes + i / 2 * kStepBytes + i % 2 * 2, &code, 2);
+  uint32_t integers[32];
+  for (int i = 0; i < 32; i += kLanes)
+    store_codes(integers + i, finite ? rounded(times(load_sums(numbers + i), all_sums(inverse))) : all_lanes(1));
+  for (int i = 0; i < 32; i += 2) {
+    uint32_t two = (integers[i] & 0xffffu) | integers[i + 1] << 16;
+    __builtin_memcpy(codes + i / 2 * kStepBytes, &two, 4);
   }
 }
 
