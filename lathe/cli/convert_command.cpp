@@ -127,6 +127,7 @@ void write_others(const std::string& from, const ModelConfig& config, const std:
   replace_file(to + "/generation_config.json", generation_config_json(config, read_generation_config(from)));
   replace_file(to + "/README.md", model_card_text(read_model_card(from)));
   if (auto chat = find_template_text(from)) replace_file(to + "/chat_template.jinja", chat->text);
+  if (auto modules = gguf_sentence_modules(from)) write_sentence_modules(*modules, config.hidden_size, to);
 }
 
 void write_directory(const std::string& from, const Arguments& arguments) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "lathe/base/durable_file.h"
 #include "lathe/base/error.h"
 #include "lathe/base/gguf_writer.h"
 #include "lathe/base/json.h"
@@ -69,6 +70,26 @@ std::optional<SentenceModules> read_sentence_modules(const std::string& director
   modules.max_tokens = JsonFields(json, limits).integer("max_seq_length", 0);
   require(modules.max_tokens >= 0, limits, ": max_seq_length ", modules.max_tokens, " must not be negative");
   return modules;
+}
+
+void write_sentence_modules(const SentenceModules& modules, int64_t width, const std::string& directory) {
+  nlohmann::ordered_json list, pooling = {{"word_embedding_dimension", width}};
+  auto add = [&](const std::string& type, const std::string& path) {
+    const std::string number = std::to_string(list.size());
+    list.push_back(
+        {{"idx", list.size()}, {"name", number}, {"path", path}, {"type", "sentence_transformers.models." + type}});
+  };
+  add("Transformer", "");
+  add("Pooling", "1_Pooling");
+  if (modules.normalize) add("Normalize", "2_Normalize");
+  for (const PoolingName& known : kNames)
+    pooling[known.field] = std::count(modules.pooling.begin(), modules.pooling.end(), known.pooling) > 0;
+  fs::create_directories(fs::path(directory) / "1_Pooling");
+  replace_file(directory + "/modules.json", list.dump(2) + "\n");
+  replace_file(directory + "/1_Pooling/config.json", pooling.dump(2) + "\n");
+  if (modules.max_tokens > 0)
+    replace_file(directory + "/sentence_bert_config.json",
+                 nlohmann::ordered_json{{"max_seq_length", modules.max_tokens}}.dump(2) + "\n");
 }
 
 /// llama.cpp's numbers of kinds of pooling.

@@ -21,6 +21,9 @@ struct SentenceModules {
 /// modules.json. Throws Error naming the file and the module or field that is not supported.
 std::optional<SentenceModules> read_sentence_modules(const std::string& directory);
 
+/// Writes those files, for vectors of `width` numbers.
+void write_sentence_modules(const SentenceModules& modules, int64_t width, const std::string& directory);
+
 /// The same of a GGUF file: llama.cpp's ARCHITECTURE.pooling_type, and beside it what only lathe writes. Nothing where
 /// the file names no pooling.
 std::optional<SentenceModules> gguf_sentence_modules(const std::string& file);
