@@ -14,7 +14,7 @@ static uint32_t hash_of(std::string_view text) { return uint32_t(std::hash<std::
 
 void Vocabulary::reserve(size_t tokens) {
   spellings_.reserve(tokens);
-  make_slots(2 * tokens);
+  make_slots(tokens + tokens / 3);
 }
 
 /// At least `count` slots, with all tokens there are.
@@ -44,7 +44,7 @@ void Vocabulary::add(std::string_view spelling, uint64_t id) {
   }
   const auto place = static_cast<TokenId>(id);
   require(!used_[place], "tokens '", spellings_[place], "' and '", spelling, "' have the same id ", id);
-  if (2 * (tokens_ + 1) > slots_.size()) make_slots(2 * slots_.size());
+  if (4 * (tokens_ + 1) > 3 * slots_.size()) make_slots(2 * slots_.size());
   const uint32_t hash = hash_of(spelling);
   Slot& slot = slots_[slot_of(spelling, hash)];
   require(slot.id == kNone, "token '", spelling, "' is there twice, with ids ", slot.id, " and ", id);
