@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 
 #include "lathe/base/gguf_writer.h"
@@ -10,6 +11,7 @@
 #include "lathe/files/tensor_files.h"
 #include "tests/files/files_support.h"
 #include "tests/support/error_of.h"
+#include "tests/support/program.h"
 
 namespace lathe {
 namespace {
@@ -150,6 +152,33 @@ TEST_F(GgufParts, AreRefusedByNameWhenTheyDoNotBelongTogether) {
   EXPECT_THAT(problem_of(first), HasSubstr("m-00002-of-00002.gguf"));
   std::filesystem::rename(first, path("m.gguf"));
   EXPECT_THAT(problem_of(path("m.gguf")), HasSubstr("must have the name that the splitter gave it"));
+}
+
+constexpr const char* kSplitter = R"(
+import sys, gguf, numpy
+writer = gguf.GGUFWriter(sys.argv[1], "llama", split_max_tensors=2)
+writer.add_block_count(7)
+for i in range(5):
+    writer.add_tensor(f"t{i}", numpy.full((2, 3), i, "f4"))
+writer.write_header_to_file()
+writer.write_kv_data_to_file()
+writer.write_tensors_to_file()
+writer.close()
+)";
+
+class PeerGgufParts : public test::FolderTest {};
+
+TEST_F(PeerGgufParts, AreReadAsItsWriterCutsThem) {
+  if (!peers_are_ready()) GTEST_SKIP() << no_peers();
+  run_peer(kSplitter, {path("m.gguf")});
+  GgufFile file(path("m-00001-of-00003.gguf"));
+  EXPECT_EQ(file.fields().integer("llama.block_count"), 7);
+  ASSERT_EQ(file.tensors().size(), 5u);
+  for (int i = 0; i < 5; ++i) {
+    float number = -1;
+    std::memcpy(&number, file.bytes(*file.find(text("t", i))).data(), sizeof number);
+    EXPECT_EQ(number, float(i));
+  }
 }
 
 }  // namespace
