@@ -67,8 +67,8 @@ std::vector<std::pair<Regex, double>> pattern(const nlohmann::ordered_json& conf
   if (!fields.has(name)) return all;
   require(config[name].is_object(), fields.place(name), " must be an object of numbers");
   for (const auto& [expression, value] : config[name].items()) {
-    require(value.is_number() && value.get<double>() > 0, fields.place(name), ".", expression,
-            " must be a number above 0");
+    require(value.is_number() && value.get<double>() > 0 && value.get<double>() <= 1e9, fields.place(name), ".",
+            expression, " must be a number above 0, and at most 1e9");
     all.emplace_back(Regex("\\A(?:.*\\.)?(?:" + expression + ")\\z"), value.get<double>());
   }
   return all;

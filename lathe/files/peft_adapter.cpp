@@ -122,10 +122,36 @@ std::string config_of(const std::string& directory) {
 
 void require_shape(const FileTensor& tensor, std::vector<int64_t> shape, bool transposed, const std::string& why) {
   if (transposed) std::reverse(shape.begin(), shape.end());
-  require(tensor.shape == shape, tensor.file, ": tensor \"", tensor.name, "\" is ", shape_text(tensor.shape), "; ", why,
+  std::vector<int64_t> found = tensor.shape;
+  if (shape.size() == 1) found.erase(std::remove(found.begin(), found.end(), 1), found.end());  // [out, 1] will do
+  require(found == shape, tensor.file, ": tensor \"", tensor.name, "\" is ", shape_text(tensor.shape), "; ", why,
           " needs ", shape_text(shape));
   require(tensor.elements() && tensor.elements()->value, tensor.file, ": tensor \"", tensor.name, "\" has type ",
           tensor.type, "; an adapter needs F32, BF16, F16 or another floating type");
+}
+
+/// What one of the adapter's tensors is for: a part of a LoRA, or in place of a whole tensor.
+struct Place {
+  const Ending* ending;      ///< null: a whole tensor
+  std::string theirs, ours;  ///< the matrix without ".weight", or the tensor
+};
+
+Place place_of(const std::string& name, const Base& base, const std::string& path, const ModelConfig& config) {
+  const std::string what = text(path, ": tensor \"", name, '"');
+  require(name.starts_with(kBegins), what, " is none of a PEFT adapter, whose names begin with ", kBegins);
+  std::string theirs = without(without(name.substr(std::string(kBegins).size()), ".modules_to_save"), ".base_layer");
+  const Ending* ending = ending_of(theirs);
+  if (ending) theirs.resize(theirs.size() - std::string(ending->text).size());
+  std::string ours = base.ours(theirs, ending ? ".weight" : "");
+  require(!ours.empty(), what, " has no place: a model of the family ", config.model_type, " has no ", theirs,
+          "; is this its base model?");
+  const std::string module = ending ? ours : ours.substr(0, ours.rfind('.'));
+  const bool table = base.tables.contains(module);
+  require(!ending || (ending->linear ? base.linears.contains(module) : table), what, ": ", ours, " is no ",
+          !ending || ending->linear ? "linear layer" : "table of tokens", " here");
+  require(!table || !config.tie_word_embeddings, what,
+          " changes the table that is the model's head too; lathe does not part them");
+  return {ending, theirs, ours};
 }
 
 /// Matrices with all their parts, each of the right shape.
@@ -145,12 +171,7 @@ void check(AdaptedMatrix& m, const Base& base, const LoraConfig& config, const s
                                m.linear ? "a layer" : "a table");
   require_shape(*m.down, {m.rank, m.in}, !m.linear, why);
   require_shape(*m.up, {m.out, m.rank}, !m.linear, why);
-  if (m.magnitude) {
-    std::vector<int64_t> found = m.magnitude->shape;
-    found.erase(std::remove(found.begin(), found.end(), 1), found.end());
-    require(found == std::vector{m.out}, m.magnitude->file, ": tensor \"", m.magnitude->name, "\" is ",
-            shape_text(m.magnitude->shape), "; ", why, " needs [", m.out, "]");
-  }
+  if (m.magnitude) require_shape(*m.magnitude, {m.out}, false, why);
 }
 
 }  // namespace
@@ -168,30 +189,16 @@ void PeftAdapter::read_tensors(const ModelConfig& config) {
   std::map<std::string, AdaptedMatrix> matrices;  // by their own names
   bool shortened = false;                         // their names lack the family's prefix
   for (const std::string& name : tensors_.names()) {
-    require(name.starts_with(kBegins), tensors_.path(), ": tensor \"", name,
-            "\" is none of a PEFT adapter, whose names begin with ", kBegins);
-    std::string rest = without(without(name.substr(std::string(kBegins).size()), ".modules_to_save"), ".base_layer");
-    const Ending* ending = ending_of(rest);
-    if (ending) rest.resize(rest.size() - std::string(ending->text).size());
-    std::string ours = base.ours(rest, ending ? ".weight" : "");
-    require(!ours.empty(), tensors_.path(), ": tensor \"", name, "\" has no place: a model of the family ",
-            config.model_type, " has no ", rest, "; is this its base model?");
-    shortened = shortened || (ours != rest && ours.size() > rest.size());
-    if (!ending) {
-      std::string module = ours.substr(0, ours.rfind('.'));
-      require(!config.tie_word_embeddings || !base.tables.contains(module), tensors_.path(), ": tensor \"", name,
-              "\" is the table that is the model's head too; lathe does not part them");
-      replaced_.emplace_back(ours, tensors_.find(name));
+    const Place place = place_of(name, base, tensors_.path(), config);
+    shortened = shortened || place.ours.size() > place.theirs.size();
+    if (!place.ending) {
+      replaced_.emplace_back(place.ours, tensors_.find(name));
       continue;
     }
-    AdaptedMatrix& matrix = matrices[rest];
-    matrix.name = ours;
-    matrix.linear = base.linears.contains(ours);
-    require(matrix.linear == ending->linear && (matrix.linear || base.tables.contains(ours)), tensors_.path(),
-            ": tensor \"", name, "\": ", ours, " is no ", ending->linear ? "linear layer" : "table of tokens", " here");
-    require(matrix.linear || !config.tie_word_embeddings, tensors_.path(), ": tensor \"", name,
-            "\" changes the table that is the model's head too; lathe does not part them");
-    matrix.*ending->place = tensors_.find(name);
+    AdaptedMatrix& matrix = matrices[place.theirs];
+    matrix.name = place.ours;
+    matrix.linear = place.ending->linear;
+    matrix.*place.ending->place = tensors_.find(name);
   }
   for (auto& [theirs, matrix] : matrices) {
     check(matrix, base, config_, tensors_.path(), theirs);
@@ -200,7 +207,8 @@ void PeftAdapter::read_tensors(const ModelConfig& config) {
   require(!matrices_.empty(), tensors_.path(), ": holds no LoRA");
   if (!config_.says_targets()) return;
   for (const std::string& linear : base.linears) {
-    std::string theirs = shortened && linear.starts_with(base.prefix) ? linear.substr(base.prefix.size()) : linear;
+    if (shortened && !linear.starts_with(base.prefix)) continue;  // of a head, which the adapter's model had not
+    std::string theirs = shortened ? linear.substr(base.prefix.size()) : linear;
     require(!config_.targets(theirs) || matrices.contains(theirs), tensors_.path(), ": no tensors of ", theirs,
             ", which target_modules of adapter_config.json name");
   }

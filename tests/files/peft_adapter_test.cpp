@@ -158,6 +158,20 @@ TEST_F(PeftAdapterFiles, MustFitTheirConfiguration) {
   EXPECT_THAT(problem_with("use_dora", true), HasSubstr("there is no magnitude"));
 }
 
+TEST_F(PeftAdapterFiles, MustBeNumbers) {
+  AdapterFixture dora("dora");
+  TensorFiles files = TensorFiles::of_file(dora.path() + "/adapter_model.safetensors");
+  std::vector<TensorSource> sources;
+  for (const std::string& name : files.names()) {
+    const FileTensor& tensor = *files.find(name);
+    DType dtype = name.ends_with("magnitude_vector") ? DType::i32 : DType::f32;
+    sources.push_back({name, dtype, tensor.shape, [&tensor](const auto& write) { write(tensor.bytes); }});
+  }
+  write_safetensors(path("lora/adapter_model.safetensors"), sources);
+  config = read_json(dora.path() + "/adapter_config.json");
+  EXPECT_THAT(problem(), HasSubstr("has type I32; an adapter needs F32"));
+}
+
 TEST_F(PeftAdapterFiles, MustFitTheirBaseModel) {
   AdapterFixture other("transposed");
   EXPECT_THAT(error_of([&] { PeftAdapter(fixture.path(), other.config); }),
