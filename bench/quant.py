@@ -175,11 +175,12 @@ def memory(kinds, folder):
     for kind in kinds:
         path, tokens = file_of(kind), 256
         process = subprocess.Popen(generate(path, tokens), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        most = {"RssAnon": 0, "RssFile": 0}
+        most = mapped = 0
         while process.poll() is None:
             lines = [line.split() for line in open(f"/proc/{process.pid}/status")]
-            for name in most:
-                most[name] = max([most[name]] + [int(line[1]) for line in lines if line[0] == name + ":"])
+            now = {line[0]: int(line[1]) for line in lines if line[0] in ("RssAnon:", "RssFile:")}
+            if now.get("RssAnon:", 0) >= most:
+                most, mapped = now["RssAnon:"], now["RssFile:"]
             time.sleep(0.002)
         theirs = Peer(path)
         ids = theirs.ids_of(QUESTION)
@@ -187,8 +188,8 @@ def memory(kinds, folder):
         ours = Lathe(path, ids, folder, tokens)
         planned = (ours.result["weights"] + ours.result["kv_cache"]) / 1024
         ours.close()
-        print(f"{kind}, memory: RssAnon {most['RssAnon'] / 1024:.1f} MiB, prepared weights and cache {planned / 1024:.1f} MiB, "
-              f"ratio {most['RssAnon'] / planned:.2f}; mapped files {most['RssFile'] / 1024:.1f} MiB", flush=True)
+        print(f"{kind}, memory: RssAnon {most / 1024:.1f} MiB, prepared weights and cache {planned / 1024:.1f} MiB, "
+              f"ratio {most / planned:.2f}; mapped files then {mapped / 1024:.1f} MiB", flush=True)
 
 
 def scored_by_peer(path, text, chunks):

@@ -322,6 +322,10 @@ Bytes GgufFile::bytes(const GgufTensor& tensor) const {
   return files_[tensor.part].bytes().subspan(size_t(tensor.offset), size_t(tensor.bytes));
 }
 
+void GgufFile::forget() const {
+  for (const MappedFile& file : files_) file.forget(0, file.size());
+}
+
 bool is_gguf(const std::string& path) {
   char mark[4] = {};
   std::ifstream file(path, std::ios::binary);

@@ -106,6 +106,8 @@ class GgufFile {
   const std::vector<GgufTensor>& tensors() const { return header_.tensors; }
   const GgufTensor* find(std::string_view name) const;  ///< null: no such tensor
   Bytes bytes(const GgufTensor& tensor) const;
+  /// Drops the pages from this process; they come back when they are read again.
+  void forget() const;
 
  private:
   std::vector<MappedFile> files_;

@@ -22,6 +22,7 @@ std::unique_ptr<Model> load_model(const TensorFiles& files, const ModelConfig& c
     return format && (!on_gpu || has_records(*format)) ? format : nullptr;
   });
   prepare_for_use(*model, compute, [&](const Inventory& some) { load_tensors(some, files, prefix); });
+  files.forget();
   return model;
 }
 

@@ -34,6 +34,8 @@ class SafetensorsFile {
   const TensorEntry* find(const std::string& name) const;               ///< null: no such tensor
   Bytes bytes(const TensorEntry& entry) const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  /// Drops the pages from this process; they come back when they are read again.
+  void forget() const { file_.forget(0, file_.size()); }
 
  private:
   MappedFile file_;

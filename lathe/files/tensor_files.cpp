@@ -208,6 +208,12 @@ const FileTensor* TensorFiles::find(const std::string& name, const std::string& 
   return older.empty() ? nullptr : find(older, optional_prefix);
 }
 
+void TensorFiles::forget() const {
+  for (const auto& file : safetensors_) file->forget();
+  for (const auto& file : pytorch_) file->forget();
+  if (gguf_) gguf_->forget();
+}
+
 void TensorFiles::require_all_used(const Inventory& inventory) const {
   if (!gguf_) return;
   std::set<std::string_view> used;  // in the file, where a tensor may have several names of ours

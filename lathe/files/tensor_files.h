@@ -30,6 +30,9 @@ class TensorFiles {
   void put(const std::string& name, FileTensor tensor);
   const std::string& path() const { return path_; }
   const std::vector<std::string>& names() const { return names_; }  ///< in the order of the files
+  /// Drops the files' pages from this process, once their numbers are elsewhere; they come back when they are read
+  /// again.
+  void forget() const;
   /// Throws Error naming a tensor of a GGUF file that no slice of `inventory` reads. Directories may hold more than
   /// a model needs: buffers, tied tables.
   void require_all_used(const Inventory& inventory) const;
