@@ -63,6 +63,7 @@ TEST(Family, NamesTheFieldsThatContradictEachOther) {
 }
 
 TEST(Family, RefusesHeadsThatItHasNot) {
+  Runtime runtime(Device{}.as_meta(), Runtime::kUnbounded);
   for (auto [family, architecture] :
        {std::pair("opt", "OPTForSequenceClassification"), std::pair("llama", "LlamaForTokenClassification"),
         std::pair("gpt2", "GPT2ForQuestionAnswering")}) {
