@@ -108,8 +108,9 @@ bool ModuleNames::has(const std::string& module) const {
   return std::any_of(names_.begin(), names_.end(), [&](const std::string& name) { return is_or_ends(module, name); });
 }
 
-LoraConfig::LoraConfig(const std::string& path) {
-  const std::string content = read_text(path, 1'000'000);
+LoraConfig::LoraConfig(const std::string& path) : LoraConfig(read_text(path, 1'000'000), path) {}
+
+LoraConfig::LoraConfig(const std::string& content, const std::string& path) {
   const json object = parse_json(content, path);
   const nlohmann::ordered_json ordered = parse_ordered_json(content, path);
   JsonFields fields(object, path);
@@ -122,6 +123,9 @@ LoraConfig::LoraConfig(const std::string& path) {
   targets_ = module_names(fields, "target_modules");
   excluded_ = module_names(fields, "exclude_modules");
   ranks_ = pattern(ordered, fields, "rank_pattern");
+  for (const auto& rank : ranks_)
+    require(rank.second == std::floor(rank.second), fields.place("rank_pattern"), " has ", rank.second,
+            "; ranks are whole numbers");
   alphas_ = pattern(ordered, fields, "alpha_pattern");
   layers_ = integers(fields, "layers_to_transform");
   std::vector<std::string> before = strings(fields, "layers_pattern");

@@ -30,6 +30,8 @@ class LoraConfig {
   /// Throws Error naming the file and the field that is missing, of another type, or asks for what is not built here:
   /// another kind of adapter, weights of the base model that change when it is loaded.
   explicit LoraConfig(const std::string& path);
+  /// The same of what stands in it.
+  LoraConfig(const std::string& content, const std::string& path);
 
   /// Whether target_modules, exclude_modules and layers_to_transform mean a module of that name in the base model.
   bool targets(const std::string& module) const;

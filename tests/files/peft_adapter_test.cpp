@@ -147,6 +147,7 @@ TEST_F(PeftAdapterFiles, AreRefusedWhereTheyAskForWhatIsNotBuilt) {
   EXPECT_THAT(problem_with("target_modules", "(q_proj"), HasSubstr("regular expression"));
   EXPECT_THAT(problem_with("rank_pattern", {{"v_proj", -2}}),
               HasSubstr("rank_pattern.v_proj must be a number above 0"));
+  EXPECT_THAT(problem_with("rank_pattern", {{"v_proj", 0.5}}), HasSubstr("ranks are whole numbers"));
 }
 
 TEST_F(PeftAdapterFiles, MustFitTheirConfiguration) {
