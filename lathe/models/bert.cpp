@@ -6,17 +6,7 @@
 namespace lathe {
 namespace {
 
-EncoderLayerNames layer_names(int layer) {
-  std::string name = text("bert.encoder.layer.", layer);
-  return {.q = name + ".attention.self.query",
-          .k = name + ".attention.self.key",
-          .v = name + ".attention.self.value",
-          .o = name + ".attention.output.dense",
-          .attention_norm = name + ".attention.output.LayerNorm",
-          .up = name + ".intermediate.dense",
-          .down = name + ".output.dense",
-          .output_norm = name + ".output.LayerNorm"};
-}
+EncoderLayerNames layer_names(int layer) { return bert_layer_names("bert", layer); }
 
 HeadNames head_names(const ModelConfig& c) {
   return {.masked_dense = "cls.predictions.transform.dense",

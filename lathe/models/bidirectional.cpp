@@ -9,6 +9,18 @@
 
 namespace lathe {
 
+EncoderLayerNames bert_layer_names(const std::string& model, int layer) {
+  std::string name = text(model, ".encoder.layer.", layer);
+  return {.q = name + ".attention.self.query",
+          .k = name + ".attention.self.key",
+          .v = name + ".attention.self.value",
+          .o = name + ".attention.output.dense",
+          .attention_norm = name + ".attention.output.LayerNorm",
+          .up = name + ".intermediate.dense",
+          .down = name + ".output.dense",
+          .output_norm = name + ".output.LayerNorm"};
+}
+
 EncoderEmbedding::EncoderEmbedding(const ModelConfig& c, const EmbeddingNames& names, TokenTable& table,
                                    int64_t first_position)
     : table_(table),

@@ -21,6 +21,8 @@ struct EmbeddingNames {
 struct EncoderLayerNames {
   std::string q, k, v, o, attention_norm, up, down, output_norm;
 };
+/// Those of layer `layer` as BERT has them, below `model`: "bert".
+EncoderLayerNames bert_layer_names(const std::string& model, int layer);
 
 /// Token, position and segment vectors, added and normalized (Devlin et al. 2019). Positions count from
 /// `first_position`, the first row of their table that is used. Where the config says so, vectors of tokens are scaled.
