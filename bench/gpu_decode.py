@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Rows 8 and 9 of the GPU table: decoding of the 1.1B shape in bf16, 128 tokens after 128, batch 1 and 32.
+"""Decoding, 128 tokens after 128, beside transformers: rows 8 and 9 of the GPU table, the 1.1B shape in bf16 with batch 1
+and 32; row 8q (issue 5's row 7), that shape and SmolLM2-135M's in bf16 and Q8_0, batch 1.
 
-usage: bench/gpu_decode.py 8|9 [--quick]     after script/gpu_build
+usage: bench/gpu_decode.py 8|9|8q [--quick]     after script/gpu_build
 
-The weights are random, made here with transformers and saved as any model is. The peer is transformers with its static
-cache, for which generate() compiles the step. Tokens a second are those written, over the whole generation of a batch
-after the first one, the prompt included; greedy, so that both read the same weights as often.
+The weights are random, made here with transformers and saved as any model is; `lathe convert` makes Q8_0 of them. The
+peer is transformers in bf16 with its static cache, for which generate() compiles the step. Tokens a second are those
+written, over the whole generation of a batch after the first one, the prompt included; greedy, so that both read the
+same weights as often.
 """
+import dataclasses
 import json
 import os
 import shutil
@@ -17,30 +20,49 @@ import time
 from gpu_measure import DATA, DEVICE, GIB, DeviceUse, Row, copy_rate, json_lines, lathe, rows_asked
 
 PROMPT, NEW = 128, 128
-BARS = {1: "≥ 1,300 tok/s", 32: "≥ 25,000 tok/s"}
 
 
-def make_model(folder):
-    """The 1.1B shape with random weights in bf16 and the tokenizer of gpu_carry; bytes of its weights."""
+@dataclasses.dataclass
+class Shape:
+    name: str
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    vocab_size: int
+    tie_word_embeddings: bool = False
+
+    @property
+    def tokenizer(self):
+        return os.path.join(DATA, f"shards-{self.vocab_size}", "tokenizer.json")
+
+
+LLAMA_1B = Shape("1.1B", 2048, 5632, 22, 32, 4, 32000)
+SMOLLM2 = Shape("SmolLM2-135M", 576, 1536, 30, 9, 3, 49152, tie_word_embeddings=True)
+
+
+def make_model(shape, folder):
+    """The shape with random weights in bf16 and the tokenizer of gpu_carry; bytes of its weights."""
     import torch
     import transformers
 
-    config = transformers.LlamaConfig(vocab_size=32000, hidden_size=2048, intermediate_size=5632, num_hidden_layers=22,
-                                      num_attention_heads=32, num_key_value_heads=4, max_position_embeddings=2048,
-                                      rms_norm_eps=1e-5, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2)
+    fields = {key: value for key, value in dataclasses.asdict(shape).items() if key != "name"}
+    config = transformers.LlamaConfig(**fields, max_position_embeddings=2048, rms_norm_eps=1e-5, bos_token_id=1,
+                                      eos_token_id=2)
     torch.manual_seed(1)
     with torch.device("cuda"):
         model = transformers.LlamaForCausalLM(config).to(torch.bfloat16)
     model.save_pretrained(folder)
-    shutil.copy(os.path.join(DATA, "shards-32000", "tokenizer.json"), folder)
+    shutil.copy(shape.tokenizer, folder)
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
 
-def make_prompts(folder, count):
+def make_prompts(shape, count):
     """`count` texts of PROMPT tokens each, as lathe counts them."""
     import tokenizers
 
-    tokenizer = tokenizers.Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+    tokenizer = tokenizers.Tokenizer.from_file(shape.tokenizer)
     ids = tokenizer.encode(open(os.path.join(DATA, "prompts.txt"), encoding="utf-8").read()).ids
     prompts, at = [], 0
     while len(prompts) < count:
@@ -51,14 +73,15 @@ def make_prompts(folder, count):
     return prompts
 
 
-def ours(folder, batch, rounds):
+def ours(shape, model, batch, rounds):
     """Tokens a second of each round of `batch` prompts."""
-    prompts = make_prompts(folder, batch * rounds)
-    with open(f"{folder}/prompts.jsonl", "w") as out:
-        out.writelines(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts)
-    with DeviceUse() as use:
-        done = lathe("lathe", "generate", folder, "--file", f"{folder}/prompts.jsonl", "--max-tokens", NEW, "--batch",
-                     batch, "--temperature", 0, "--dtype", "bf16", "--json", *DEVICE)
+    prompts = make_prompts(shape, batch * rounds)
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        file.writelines(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts)
+        file.flush()
+        with DeviceUse() as use:
+            done = lathe("lathe", "generate", model, "--file", file.name, "--max-tokens", NEW, "--batch", batch,
+                         "--temperature", 0, "--dtype", "bf16", "--json", *DEVICE)
     results = json_lines(done.stdout)
     groups = [results[i:i + batch] for i in range(0, len(results), batch)]
     return {"tokens_per_second": [sum(each["new_tokens"] for each in group) / max(each["seconds"] for each in group)
@@ -68,12 +91,12 @@ def ours(folder, batch, rounds):
             "process_seconds": done.seconds, "log": done.stderr[-2000:]}
 
 
-def theirs(folder, batch, rounds):
+def theirs(shape, folder, batch, rounds):
     import torch
     import transformers
 
     model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).to("cuda").eval()
-    ids = torch.randint(3, 32000, (batch, PROMPT), device="cuda")
+    ids = torch.randint(3, shape.vocab_size, (batch, PROMPT), device="cuda")
     options = dict(max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, cache_implementation="static",
                    attention_mask=torch.ones_like(ids), pad_token_id=0)
     seconds = []
@@ -89,25 +112,56 @@ def theirs(folder, batch, rounds):
             "reserved_bytes": torch.cuda.max_memory_reserved()}
 
 
-def main():
-    asked = rows_asked(["8", "9"])
-    row, rounds = Row(asked.row), 2 if asked.quick else 4
-    batch = {"8": 1, "9": 32}[asked.row]
+def rate_of(measured, skipped=0):
+    return statistics.median(measured["tokens_per_second"][skipped:])
+
+
+def beside_transformers(row, batch, bar, rounds):
     with tempfile.TemporaryDirectory() as folder:
         with row.phase("weights"):
-            weight_bytes = make_model(folder)
+            weight_bytes = make_model(LLAMA_1B, folder)
         with row.phase("lathe"):
-            mine = ours(folder, batch, 1 + rounds)
+            mine = ours(LLAMA_1B, folder, batch, 1 + rounds)
         with row.phase("transformers"):
-            peer = theirs(folder, batch, rounds)
-    rate = statistics.median(mine["tokens_per_second"][1:])
-    peer_rate, ceiling = statistics.median(peer["tokens_per_second"]), copy_rate()
+            peer = theirs(LLAMA_1B, folder, batch, rounds)
+    rate, peer_rate, ceiling = rate_of(mine, 1), rate_of(peer), copy_rate()
     share = rate / batch * weight_bytes / (1e9 * ceiling)
     row.measured = {"lathe": mine, "peer": peer, "weight_bytes": weight_bytes, "copy_gb_per_s": ceiling,
                     "ratio": rate / peer_rate, "bandwidth_share": share}
     row.cell(f"decode 1.1B bf16, {NEW} tokens after {PROMPT}, batch {batch}",
              f"{rate:,.0f} tok/s, weights at {100 * share:.0f} % of copy bandwidth, {mine['device_bytes'] / GIB:.1f} GiB",
-             f"transformers static + compile {peer_rate:,.0f} tok/s", f"{rate / peer_rate:.1f} ×", BARS[batch])
+             f"transformers static + compile {peer_rate:,.0f} tok/s", f"{rate / peer_rate:.1f} ×", bar)
+
+
+def quantized(row, shape, rounds):
+    with tempfile.TemporaryDirectory() as folder:
+        with row.phase("weights"):
+            make_model(shape, folder)
+        blocks = os.path.join(folder, "q8_0.gguf")
+        with row.phase("Q8_0"):
+            lathe("lathe", "convert", folder, blocks, "--type", "q8_0")
+        with row.phase("lathe"):
+            plain, q8_0 = ours(shape, folder, 1, 1 + rounds), ours(shape, blocks, 1, 1 + rounds)
+        with row.phase("transformers"):
+            peer = theirs(shape, folder, 1, rounds)
+    rate, q_rate, peer_rate = rate_of(plain, 1), rate_of(q8_0, 1), rate_of(peer)
+    row.measured[shape.name] = {"bf16": plain, "q8_0": q8_0, "peer": peer, "ratio": rate / peer_rate,
+                                "ratio_q8_0": q_rate / rate}
+    row.cell(f"decode {shape.name}, {NEW} tokens after {PROMPT}, batch 1", f"bf16 {rate:,.0f}, Q8_0 {q_rate:,.0f} tok/s",
+             f"transformers static + compile, bf16 {peer_rate:,.0f} tok/s",
+             f"{rate / peer_rate:.1f} ×; Q8_0 {q_rate / rate:.2f} × of our bf16",
+             "≥ 3.5 ×; Q8_0 ≥ 1.4 × of our bf16")
+
+
+def main():
+    asked = rows_asked(["8", "9", "8q"])
+    row, rounds = Row(asked.row), 2 if asked.quick else 4
+    if asked.row == "8q":
+        row.measured = {}
+        for shape in (LLAMA_1B, SMOLLM2):
+            quantized(row, shape, rounds)
+    else:
+        beside_transformers(row, *{"8": (1, "≥ 1,300 tok/s"), "9": (32, "≥ 25,000 tok/s")}[asked.row], rounds)
     row.write()
 
 

@@ -31,7 +31,7 @@ def main():
     before, table, after = re.split(f"{re.escape(BEGIN)}|{re.escape(END)}", open(README).read())
     rows = {}
     for line in table.splitlines(keepends=True):
-        if row := re.match(r"\| (\d+b?) \|", line):
+        if row := re.match(r"\| (\d+[a-z]?) \|", line):
             rows[row.group(1)] = rows.get(row.group(1), "") + line
     found = dict(map(lines_of, glob.glob(os.path.join(sys.argv[1], "row-*.json"))))
     if not found:
