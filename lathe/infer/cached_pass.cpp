@@ -1,7 +1,6 @@
 #include "lathe/infer/cached_pass.h"
 
-#include "lathe/ops/cache_write.h"
-#include "lathe/ops/rotary_cache.h"
+#include "lathe/ops/attention_step.h"
 #include "lathe/ops/rows.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/transfer.h"
@@ -53,11 +52,10 @@ void StepInputs::load(std::span<const Feed> feeds, KvCache& cache, const KvCache
 }
 
 Tensor CachedPass::attend(int layer, const Tensor& qkv, const AttentionSpec& spec) {
-  Tensor& cache = cache_.layer(layer);
-  Tensor q = spec.rotary.dims ? rotary_cache(qkv, inputs_.positions, for_length(spec.rotary, cache_.capacity()),
-                                             inputs_.slots, spec.heads, cache)
-                              : cache_write(qkv, inputs_.slots, spec.heads, cache);
-  return attention_cached(q, cache, inputs_.offsets, {inputs_.starts, inputs_.lengths, cache_.capacity()}, spec);
+  AttentionSpec own = spec;
+  if (spec.rotary.dims) own.rotary = for_length(spec.rotary, cache_.capacity());
+  return attention_step(qkv, {inputs_.positions, inputs_.slots, inputs_.offsets}, cache_.layer(layer),
+                        {inputs_.starts, inputs_.lengths, cache_.capacity()}, own);
 }
 
 Tensor CachedPass::attend_memory(int layer, const Tensor& q, const Project& keys_and_values,

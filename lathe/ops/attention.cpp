@@ -3,7 +3,6 @@
 #include <omp.h>
 
 #include <cmath>
-#include <utility>
 
 #include "lathe/base/error.h"
 #include "lathe/ops/attention_run.h"
@@ -54,15 +53,14 @@ AttentionInput attention_input(const Tensor& q, const Tensor& kv, const Packed& 
   return in;
 }
 
-namespace {
-
 bool on_cuda(const AttentionInput& in) { return in.q.device().backend == Backend::cuda; }
 
-/// Floats for each thread of a CPU, or for the whole of a GPU.
-Tensor workspace_of(const AttentionInput& in, int64_t of_thread, int64_t of_gpu) {
+Tensor attention_workspace(const AttentionInput& in, int64_t of_thread, int64_t of_gpu) {
   PurposeScope scope(Purpose::workspace);
   return on_cuda(in) ? Tensor::empty({1, of_gpu}) : Tensor::empty({omp_get_max_threads(), of_thread});
 }
+
+namespace {
 
 /// Pairs over `queries` and `keys` of one sequence.
 int64_t pairs_of_sequence(const AttentionSpec& spec, int64_t queries, int64_t keys) {
@@ -92,7 +90,7 @@ int64_t visible_pairs(const AttentionInput& in, const Packed& queries, const Pac
 }
 
 void run_attention(const AttentionInput& in, int64_t pairs, Tensor& out, Tensor& logsumexp) {
-  Tensor workspace = workspace_of(in, forward_floats(in.spec), interval_floats(in));
+  Tensor workspace = attention_workspace(in, forward_floats(in.spec), interval_floats(in));
   Work work{4 * pairs * in.spec.heads * in.spec.head_dim,
             input_bytes(in) + out.bytes() + (logsumexp ? logsumexp.bytes() : 0)};
   attention_kernel(work, in, out, logsumexp, workspace);
@@ -106,7 +104,7 @@ void run_attention_backward(const AttentionInput& in, int64_t pairs, const Tenso
     int64_t parts = on_cuda(in) ? cuda_bias_parts(in) : in.sequences();
     bias_parts = Tensor::empty({parts, in.spec.heads, in.spec.bias.shape()[1]});
   }
-  Tensor workspace = workspace_of(in, backward_floats(in.spec, in.longest_keys), cuda_backward_floats(in));
+  Tensor workspace = attention_workspace(in, backward_floats(in.spec, in.longest_keys), cuda_backward_floats(in));
   Work work{10 * pairs * in.spec.heads * in.spec.head_dim, 2 * input_bytes(in) + 2 * out.bytes() + logsumexp.bytes()};
   attention_backward_kernel(work, in, out, logsumexp, dout, dq, dkv, dbias, bias_parts, workspace);
 }
@@ -160,30 +158,6 @@ Tensor attention(const Tensor& q, const Tensor& kv, const Packed& queries, const
   return attend(q, kv, in, visible_pairs(in, queries, memory));
 }
 
-Tensor attention_cached(const Tensor& q, const Tensor& cache, const Tensor& query_offsets,
-                        const CachedSequences& sequences, const AttentionSpec& spec) {
-  check_attention_spec(spec);
-  check_attention_heads("q", q, spec.heads, spec);
-  check_attention_heads("cache", cache, 2 * spec.kv_heads, spec);
-  require(q.dtype() == cache.dtype(), "attention: q is ", name_of(q.dtype()), " but the cache ",
-          name_of(cache.dtype()));
-  check_attention_numbers("query offsets", query_offsets, 2, -1);
-  check_attention_numbers("cache starts", sequences.starts, 1, query_offsets.shape()[0] - 1);
-  check_attention_numbers("cache lengths", sequences.lengths, 1, query_offsets.shape()[0] - 1);
-  AttentionInput in =
-      attention_input(q, cache, {query_offsets, 0, {}}, {sequences.starts, sequences.longest, {}}, spec);
-  in.memory_lengths = sequences.lengths;
-  int64_t tokens = q.shape()[0], pairs = tokens * in.longest_keys;
-  Tensor out = Tensor::empty({tokens, spec.heads * spec.head_dim}, q.dtype()), none;
-  // the same allocation whatever the lengths: a step can be rehearsed at its largest
-  Tensor workspace = workspace_of(in, std::max(cached_floats(spec), forward_floats(spec)), cuda_cached_floats(in));
-  Work work{4 * pairs * spec.heads * spec.head_dim, 2 * out.bytes() + cache.bytes()};
-  bool tiles = on_cuda(in) ? !decodes(in) : in.longest_queries > kCachedQueries, once = !on_cuda(in) || decodes(in);
-  if (tiles) attention_kernel(std::exchange(work, {}), in, out, none, workspace);
-  if (once) attention_cached_kernel(work, in, out, workspace);
-  return out;
-}
-
 Tensor attention(const Tensor& qkv, const Tensor& sequence_offsets, int64_t longest, const AttentionSpec& spec) {
   return attention(qkv, Packed{sequence_offsets, longest, {}}, spec);
 }
@@ -191,11 +165,6 @@ Tensor attention(const Tensor& qkv, const Tensor& sequence_offsets, int64_t long
 Tensor attention(const Tensor& q, const Tensor& kv, const Tensor& query_offsets, const Tensor& memory_offsets,
                  const AttentionSpec& spec) {
   return attention(q, kv, Packed{query_offsets, 0, {}}, Packed{memory_offsets, 0, {}}, spec);
-}
-
-Tensor attention_cached(const Tensor& q, const Tensor& cache, const Tensor& query_offsets, const Tensor& cache_starts,
-                        const Tensor& cache_lengths, const AttentionSpec& spec) {
-  return attention_cached(q, cache, query_offsets, CachedSequences{cache_starts, cache_lengths, 0}, spec);
 }
 
 }  // namespace lathe

@@ -18,6 +18,10 @@ AttentionInput attention_input(const Tensor& q, const Tensor& kv, const Packed& 
 /// Pairs of a query and a key it sees.
 int64_t visible_pairs(const AttentionInput& in, const Packed& queries, const Packed& memory);
 
+bool on_cuda(const AttentionInput& in);
+/// Floats for each thread of a CPU, or for the whole of a GPU.
+Tensor attention_workspace(const AttentionInput& in, int64_t of_thread, int64_t of_gpu);
+
 /// Calls attention_kernel with its workspace.
 void run_attention(const AttentionInput& in, int64_t pairs, Tensor& out, Tensor& logsumexp);
 /// Calls attention_backward_kernel with its workspace; an empty dbias is none. Only heads that `in` has of queries are

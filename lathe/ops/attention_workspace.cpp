@@ -1,5 +1,7 @@
 #include "lathe/ops/attention_workspace.h"
 
+#include <array>
+
 namespace lathe {
 namespace {
 
@@ -20,6 +22,13 @@ int64_t cuda_bias_parts(const AttentionInput& in) {
 }
 
 bool decodes(const AttentionInput& in) { return in.q.shape()[0] <= kCachedQueries * in.sequences(); }
+
+bool steps_at_once(const Tensor& qkv, int64_t sequences, const AttentionSpec& spec) {
+  constexpr std::array<int64_t, 5> tiled{64, 80, 96, 128, 256};
+  bool has_tiles = std::find(tiled.begin(), tiled.end(), spec.head_dim) != tiled.end();
+  return qkv.device().backend == Backend::cuda && qkv.dtype() == DType::bf16 && qkv.shape()[0] == sequences &&
+         has_tiles && spec.rotary.dims <= spec.head_dim;
+}
 
 int64_t decode_splits(const AttentionInput& in) {
   if (in.longest_keys <= kKeysOfOneBlock) return 1;

@@ -22,6 +22,8 @@ int64_t cuda_bias_parts(const AttentionInput& in);
 bool decodes(const AttentionInput& in);
 /// Blocks that share the keys of a sequence when decoding.
 int64_t decode_splits(const AttentionInput& in);
+/// Whether attention_step_kernel does this: each sequence has one new token, and there are tiles for its heads.
+bool steps_at_once(const Tensor& qkv, int64_t sequences, const AttentionSpec& spec);
 /// Of attention to a cache. Grows with tokens and sequences, so that the largest step bounds every other.
 int64_t cuda_cached_floats(const AttentionInput& in);
 

@@ -13,9 +13,7 @@ void rotary_cuda(const Tensor& x, const Tensor& positions, int64_t rotated_heads
                       .rotated_heads = rotated_heads,
                       .heads = heads,
                       .head_dim = x.shape()[2],
-                      .half = int(spec.dims / 2),
-                      .adjacent = spec.interleaved,
-                      .magnitude = float(rotary_magnitude(spec)),
+                      .form = form_of(spec),
                       .sign = back ? -1.0f : 1.0f,
                       .kept_heads = heads};
     launch_rotate(in, spec, x.shape()[0], {&x, &out}, stream_of(out), "rotary");

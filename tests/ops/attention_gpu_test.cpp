@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "attention_support.h"
 #include "lathe/ops/attention.h"
+#include "lathe/ops/attention_step.h"
 #include "lathe/ops/cache_write.h"
 #include "lathe/ops/rotary_cache.h"
 
@@ -168,6 +170,64 @@ TEST_F(GpuAttention, RotaryCacheIsRotaryAndThenCacheWrite) {
           run([&](const Tensor& qkv, Tensor& cache) { return rotary_cache(qkv, positions, spec, slots, 2, cache); });
       EXPECT_EQ(apart, at_once) << spec.dims << ' ' << name_of(dtype);
     }
+}
+
+/// A step that decodes: sequences of these tokens, the new one included, in a cache of `capacity` slots each.
+struct StepCase {
+  const char* name;
+  AttentionSpec spec;
+  std::vector<int32_t> lengths;
+  int64_t capacity;
+
+  /// What attention gives and what the cache holds then.
+  std::pair<std::vector<float>, std::vector<float>> run(bool at_once) const {
+    Runtime runtime(kGpu, 1 << 28);
+    auto count = int64_t(lengths.size());
+    std::vector<int32_t> starts, slots, positions, offsets{0};
+    for (int64_t i = 0; i < count; ++i) {
+      starts.push_back(int32_t(i * capacity));
+      positions.push_back(lengths[size_t(i)] - 1);
+      slots.push_back(starts.back() + positions.back());
+      offsets.push_back(int32_t(i) + 1);
+    }
+    Tensor cache = normal_numbers({count * capacity, 2 * spec.kv_heads, spec.head_dim}, 1, DType::bf16);
+    Tensor qkv = normal_numbers({count, spec.heads + 2 * spec.kv_heads, spec.head_dim}, 2, DType::bf16);
+    Tensor position = numbers_of(positions), slot = numbers_of(slots), offset = numbers_of(offsets);
+    CachedSequences sequences{numbers_of(starts), numbers_of(lengths), capacity};
+    runtime.accelerator->synchronize();
+    Tensor out;
+    if (at_once) {
+      out = attention_step(qkv, {position, slot, offset}, cache, sequences, spec);
+    } else {
+      Tensor q = spec.rotary.dims ? rotary_cache(qkv, position, spec.rotary, slot, spec.heads, cache)
+                                  : cache_write(qkv, slot, spec.heads, cache);
+      out = attention_cached(q, cache, offset, sequences, spec);
+    }
+    return {floats_of(out), floats_of(cache)};
+  }
+};
+
+TEST_F(GpuAttention, AStepGivesTheBitsOfItsParts) {
+  auto spec = [](int64_t heads, int64_t kv_heads, int64_t dim, RotarySpec rotary, int64_t window = 0) {
+    return AttentionSpec{.heads = heads,
+                         .kv_heads = kv_heads,
+                         .head_dim = dim,
+                         .scale = 1 / std::sqrt(float(dim)),
+                         .window = window,
+                         .rotary = rotary};
+  };
+  for (const StepCase& c : std::vector<StepCase>{
+           {"one", spec(32, 4, 64, {.dims = 64}), {200}, 256},
+           {"first", spec(4, 4, 128, {.dims = 128}), {1, 33}, 64},
+           {"several", spec(8, 2, 64, {.dims = 64}), {256, 1, 257, 300, 31, 32, 33}, 400},
+           {"many heads a key", spec(40, 2, 64, {.dims = 20}), {77, 5}, 100},
+           {"split", spec(32, 4, 64, {.dims = 64}), {3000, 1}, 4096},
+           {"interleaved", spec(6, 3, 80, {.dims = 32, .interleaved = true}), {50, 70}, 100},
+           {"window", spec(6, 3, 96, {.dims = 96}, 40), {39, 300}, 300},
+           {"large heads", spec(4, 1, 256, {.dims = 256}), {600, 90}, 1000},
+           {"not rotated", spec(12, 12, 64, {}), {100}, 128},
+       })
+    EXPECT_EQ(c.run(true), c.run(false)) << c.name;
 }
 
 }  // namespace
