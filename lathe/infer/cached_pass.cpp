@@ -1,5 +1,6 @@
 #include "lathe/infer/cached_pass.h"
 
+#include "lathe/ops/advance_step.h"
 #include "lathe/ops/attention_step.h"
 #include "lathe/ops/rows.h"
 #include "lathe/tensor/sum.h"
@@ -16,7 +17,9 @@ void StepInputs::load(std::span<const Feed> feeds, KvCache& cache, const KvCache
   std::vector<int32_t> token, position, slot, offset = {0}, end, start, length;
   std::vector<int32_t> memory_offset = {0}, memory_start, memory_length;
   int64_t about = -1;
+  loaded_.clear();
   for (const Feed& feed : feeds) {
+    loaded_.push_back(feed.sequence);
     int64_t before = cache.length(feed.sequence), first = cache.first_slot(feed.sequence);
     cache.append(feed.sequence, int64_t(feed.tokens.size()));
     for (size_t i = 0; i < feed.tokens.size(); ++i) {
@@ -49,6 +52,11 @@ void StepInputs::load(std::span<const Feed> feeds, KvCache& cache, const KvCache
     memory_offsets = part(memory_offset), memory_starts = part(memory_start), memory_lengths = part(memory_length);
   Tensor used = all_.rows(0, int64_t(host_.size()));
   upload(std::span<const int32_t>(host_), used);
+}
+
+void StepInputs::load_chosen(const Tensor& chosen, KvCache& cache) {
+  for (int64_t sequence : loaded_) cache.append(sequence, 1);
+  advance_step(chosen, tokens, positions, slots, lengths);
 }
 
 Tensor CachedPass::attend(int layer, const Tensor& qkv, const AttentionSpec& spec) {

@@ -31,6 +31,9 @@ class StepInputs {
   StepInputs(int64_t tokens, int64_t sequences);
   /// Appends `feeds`, each of another sequence, to `cache`. `memory`: of an encoder, or null.
   void load(std::span<const Feed> feeds, KvCache& cache, const KvCache* memory = nullptr);
+  /// Appends to each sequence of the last load(), which had one new token each, the one `chosen` for it, i32
+  /// [sequences] on the device.
+  void load_chosen(const Tensor& chosen, KvCache& cache);
 
   Tensor tokens, positions, slots;  ///< i32 [tokens]
   Tensor offsets;                   ///< i32 [sequences + 1]: where each one's new tokens lie
@@ -40,6 +43,7 @@ class StepInputs {
   Tensor memory_offsets, memory_starts, memory_lengths;
 
  private:
+  std::vector<int64_t> loaded_;  ///< sequences
   std::vector<int32_t> host_;
   Tensor all_;
 };

@@ -65,6 +65,11 @@ void Decoder::step(std::span<const Feed> feeds, const std::function<void(const T
   use(logits_.rows(0, count));
 }
 
+void Decoder::step_on(int64_t feeds) {
+  inputs_.load_chosen(likeliest_.rows(0, feeds), cache_);
+  graphs_->run_unattended(feeds, [&] { forward(feeds); });
+}
+
 Tensor Decoder::likeliest(int64_t feeds, int64_t vocabulary) {
   Tensor ids = likeliest_.rows(0, feeds);
   lathe::likeliest(logits_.rows(0, feeds), vocabulary, ids);

@@ -43,6 +43,11 @@ class Decoder {
   /// The token of the highest of the first `vocabulary` logits of each of the last step's `feeds`, i32 [feeds]; -1
   /// where logits are no numbers. Until the next step.
   Tensor likeliest(int64_t feeds, int64_t vocabulary);
+  /// Whether step_on() can follow a step of `feeds`, one token each: on a GPU, once that is a graph.
+  bool can_step_on(int64_t feeds) const { return graphs_ && graphs_->captured(feeds) && !memory_; }
+  /// The step that feeds each of the `feeds` of the last one, one token each, what likeliest() found behind it. The
+  /// host need not know it yet.
+  void step_on(int64_t feeds);
   /// A step before which the encoder reads `sources`, of which nothing was known, and after which their memory stays:
   /// an episode of its own kind, the largest of which is largest_start().
   void start(std::span<const Source> sources, std::span<const Feed> feeds,

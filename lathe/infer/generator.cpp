@@ -5,6 +5,7 @@
 #include <exception>
 #include <list>
 #include <optional>
+#include <utility>
 
 #include "lathe/infer/host_logits.h"
 #include "lathe/infer/stop_strings.h"
@@ -48,6 +49,14 @@ struct Sequence {
   TokenId chosen = 0;
   bool done = false;
   Clock::time_point start = Clock::now();
+};
+
+/// A step that was launched, and what it found, on its way to the host.
+struct Flight {
+  std::vector<Sequence*> fed;  ///< null: it has ended since
+  std::vector<size_t> counts;  ///< new tokens of each
+  bool known = false;          ///< what follows is chosen, not on meta
+  std::optional<ReadBack> likeliest;
 };
 
 }  // namespace
@@ -98,8 +107,9 @@ class Generation {
   std::vector<Generated> results_;
   std::list<Sequence> running_;
   std::vector<int64_t> free_seats_;
-  size_t next_ = 0;     ///< prompt
-  bool keeps_ = false;  ///< the cache keeps what it has of the only sequence
+  std::optional<Flight> ahead_;  ///< launched before the host read what the step before it found
+  size_t next_ = 0;              ///< prompt
+  bool keeps_ = false;           ///< the cache keeps what it has of the only sequence
 
   void admit() {
     for (; next_ < prompts_.size() && !free_seats_.empty(); ++next_) {
@@ -112,7 +122,15 @@ class Generation {
   }
 
   void step() {
-    std::vector<Sequence*> fed;
+    Flight now = ahead_ ? *std::exchange(ahead_, std::nullopt) : begin_step();
+    if (can_run_ahead(now)) ahead_ = run_ahead(now);
+    if (now.likeliest) choose_likeliest(now);
+    for (size_t i = 0; i < now.fed.size(); ++i)
+      if (now.fed[i]) take(*now.fed[i], now.counts[i], now.known);
+  }
+
+  Flight begin_step() {
+    Flight flight;
     std::vector<Feed> feeds;
     std::vector<Source> sources;
     int64_t left = limits_.step_tokens, left_to_read = limits_.step_source_tokens;
@@ -123,16 +141,46 @@ class Generation {
       left_to_read -= int64_t(source.size());
       if (!source.empty()) sources.push_back({sequence.seat, source});
       feeds.push_back({sequence.seat, tokens});
-      fed.push_back(&sequence);
+      flight.fed.push_back(&sequence);
+      flight.counts.push_back(tokens.size());
     }
     auto use = [&](const Tensor& logits) {
-      bool known = !logits.is_meta();
-      if (known) is_greedy(g_.options_.sampling) ? choose_likeliest(fed) : choose(fed, feeds, HostLogits(logits));
-      for (size_t i = 0; i < fed.size(); ++i) take(*fed[i], feeds[i].tokens.size(), known);
+      flight.known = !logits.is_meta();
+      if (!flight.known) return;
+      if (is_greedy(g_.options_.sampling))
+        find_likeliest(flight);
+      else
+        choose(flight.fed, feeds, HostLogits(logits));
     };
     auto episode = [&] { sources.empty() ? g_.decoder_.step(feeds, use) : g_.decoder_.start(sources, feeds, use); };
-    const auto& run = sources.empty() ? hooks_.run_step : hooks_.run_start;
+    run_episode(sources.empty() ? hooks_.run_step : hooks_.run_start, episode);
+    return flight;
+  }
+
+  static void run_episode(const std::function<void(const std::function<void()>&)>& run,
+                          const std::function<void()>& episode) {
     run ? run(episode) : episode();
+  }
+
+  /// Whether each sequence is sure to go on, with whatever `flight` finds, unless that ends it.
+  bool can_run_ahead(const Flight& flight) const {
+    auto goes_on = [&](const Sequence* sequence) {
+      return sequence && int64_t(sequence->written()) + 1 < g_.options_.max_new_tokens &&
+             int64_t(sequence->history.size()) + 1 < limits_.length && forced_token(*sequence) < 0;
+    };
+    return flight.likeliest && flight.fed.size() == running_.size() &&
+           g_.decoder_.can_step_on(int64_t(flight.fed.size())) &&
+           std::all_of(flight.counts.begin(), flight.counts.end(), [](size_t count) { return count == 1; }) &&
+           std::all_of(flight.fed.begin(), flight.fed.end(), goes_on);
+  }
+
+  Flight run_ahead(const Flight& flight) {
+    Flight next{flight.fed, flight.counts, true, {}};
+    run_episode(hooks_.run_step, [&] {
+      g_.decoder_.step_on(int64_t(next.fed.size()));
+      find_likeliest(next);
+    });
+    return next;
   }
 
   /// What the encoder has yet to read before `sequence` can be written.
@@ -144,12 +192,16 @@ class Generation {
   int64_t vocabulary() const { return std::min(g_.decoder_.vocabulary(), g_.tokenizer_.vocabulary_size()); }
 
   /// As choose() for samplers that take the likeliest token: nothing but that is read back.
-  void choose_likeliest(std::span<Sequence* const> fed) {
-    ReadBack ids(g_.decoder_.likeliest(int64_t(fed.size()), vocabulary()));
-    for (size_t i = 0; i < fed.size(); ++i) {
-      int64_t forced = forced_token(*fed[i]), likeliest = ids.data<int32_t>()[i];
-      require(likeliest >= 0, kLogitsAreNoNumbers);
-      fed[i]->chosen = TokenId(forced >= 0 ? forced : likeliest);
+  void find_likeliest(Flight& flight) {
+    flight.likeliest.emplace(g_.decoder_.likeliest(int64_t(flight.fed.size()), vocabulary()));
+  }
+  void choose_likeliest(const Flight& flight) {
+    const int32_t* ids = flight.likeliest->wait<int32_t>();
+    for (size_t i = 0; i < flight.fed.size(); ++i) {
+      if (!flight.fed[i]) continue;
+      int64_t forced = forced_token(*flight.fed[i]);
+      require(ids[i] >= 0, kLogitsAreNoNumbers);
+      flight.fed[i]->chosen = TokenId(forced >= 0 ? forced : ids[i]);
     }
   }
 
@@ -199,6 +251,7 @@ class Generation {
     if (sequence.stops.stopped() && reason != Finish::interrupted) reason = Finish::stop_string;
     show(sequence, sequence.stops.finish());
     sequence.done = true;
+    if (ahead_) std::replace(ahead_->fed.begin(), ahead_->fed.end(), &sequence, static_cast<Sequence*>(nullptr));
     if (keeps_)
       g_.held_.assign(sequence.history.begin(), sequence.history.begin() + std::ptrdiff_t(sequence.fed));
     else

@@ -11,13 +11,13 @@ namespace lathe {
 class HostLogits {
  public:
   explicit HostLogits(const Tensor& logits)
-      : dtype_(logits.dtype()), columns_(logits.shape().columns()), values_(logits) {}
-  bool known() const { return values_.known(); }
+      : dtype_(logits.dtype()), columns_(logits.shape().columns()), read_(logits), values_(read_.wait<std::byte>()) {}
+  bool known() const { return read_.known(); }
   /// The first `vocabulary` logits of a row, in `floats`.
   std::span<const float> row(int64_t row, int64_t vocabulary, std::vector<float>& floats) const {
     floats.resize(size_t(vocabulary));
     visit_floating(dtype_, [&]<class T>(Element<T>) {
-      const T* from = values_.data<T>() + row * columns_;
+      const T* from = reinterpret_cast<const T*>(values_) + row * columns_;
       std::copy(from, from + vocabulary, floats.begin());
     });
     return floats;
@@ -26,7 +26,8 @@ class HostLogits {
  private:
   DType dtype_;
   int64_t columns_;
-  ReadBack values_;
+  ReadBack read_;
+  const std::byte* values_;
 };
 
 }  // namespace lathe

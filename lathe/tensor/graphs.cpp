@@ -23,6 +23,11 @@ void Graphs::run(int64_t key, const std::function<void()>& work) { run(key, work
 
 void Graphs::run_unattended(int64_t key, const std::function<void()>& work) { run(key, work, false); }
 
+bool Graphs::captured(int64_t key) const {
+  auto found = stretches_.find(key);
+  return found != stretches_.end() && found->second.graphs[size_t(found->second.runs % in_flight_)];
+}
+
 void Graphs::run(int64_t key, const std::function<void()>& work, bool attended) {
   Runtime& runtime = Runtime::current();
   Accelerator* accelerator = runtime.accelerator.get();

@@ -24,6 +24,8 @@ class Graphs {
   /// The same for work that uploads nothing: once captured, it is launched without running on the host at all. What it
   /// makes must lie in tensors that were there before.
   void run_unattended(int64_t key, const std::function<void()>& work);
+  /// Whether the next run of this stretch is nothing but a launch.
+  bool captured(int64_t key) const;
 
  private:
   struct Stretch {

@@ -6,8 +6,9 @@
 
 namespace lathe {
 
-/// What a tensor holds now, for the host to read: its own bytes on a CPU, on a GPU a copy in pinned memory, which is
-/// kept for the next one. For what is read at every step; must not outlive the tensor. Nothing on meta.
+/// What a tensor holds when all kernels so far have run, for the host to read: its own bytes on a CPU, on a GPU a copy
+/// in pinned memory, which is kept for the next one and begins at once. For what is read at every step; must not
+/// outlive the tensor. Nothing on meta.
 class ReadBack {
  public:
   explicit ReadBack(const Tensor& tensor) {
@@ -16,12 +17,12 @@ class ReadBack {
     Accelerator* gpu = tensor.storage().runtime().accelerator.get();
     if (!gpu) return;
     download_ = gpu->download_later(bytes_, tensor.bytes());
-    bytes_ = download_->wait().data();
   }
   bool known() const { return bytes_ != nullptr; }
+  /// Waits until it is there. Throws Error when work before it failed.
   template <class T>
-  const T* data() const {
-    return reinterpret_cast<const T*>(bytes_);
+  const T* wait() const {
+    return reinterpret_cast<const T*>(download_ ? download_->wait().data() : bytes_);
   }
 
  private:
