@@ -48,7 +48,7 @@ struct GenerationHooks {
 class Generator {
  public:
   static constexpr int64_t kChunk = 512;        ///< tokens of one prompt in a step; cut by the prompt's own positions
-  static constexpr int64_t kStepTokens = 2048;  ///< of all prompts
+  static constexpr int64_t kStepTokens = 4096;  ///< of all prompts
 
   /// `decoder` and `tokenizer` must outlive it. Throws Error for options out of range.
   Generator(Decoder& decoder, const Tokenizer& tokenizer, std::vector<TokenId> end_tokens, GenerationOptions options);
