@@ -44,7 +44,7 @@ TokenId mask_token(const Tokenizer& tokenizer, const std::string& model) {
 }
 
 /// `written` with the model's own mask where it says [MASK].
-std::string with_mask(std::string written, const std::string& mask) {
+std::string with_mask(std::string written, std::string_view mask) {
   if (mask == kMask) return written;
   for (size_t at = 0; (at = written.find(kMask, at)) != std::string::npos; at += mask.size())
     written.replace(at, std::string(kMask).size(), mask);

@@ -140,7 +140,7 @@ std::array<bool, 256> Bpe::cuts_before(std::string_view mark) const {
   if (!plain || settings_.whole_words_first || (settings_.fuse_unknown && unknown(mark))) return cuts;
   cuts.fill(true);
   for (TokenId id = 0; id < vocabulary_.size(); ++id) {
-    const std::string& spelling = vocabulary_.spelling(id);
+    const std::string_view spelling = vocabulary_.spelling(id);
     for (size_t at = spelling.find(mark, 1); at < spelling.size(); at = spelling.find(mark, at + 1)) {
       cuts[static_cast<unsigned char>(spelling[at - 1])] = false;
     }

@@ -66,7 +66,7 @@ Pieces pieces_of(const Tokenizer& tokenizer, int64_t count, bool bytes) {
   Pieces pieces{{}, std::vector<int32_t>(size_t(count), kNormal)};
   for (int64_t id = 0; id < count; ++id) {
     bool known = id < tokenizer.vocabulary_size() && !tokenizer.token(TokenId(id)).empty();
-    const std::string spelt = known ? tokenizer.token(TokenId(id)) : text("[PAD", id, "]");
+    const std::string spelt = known ? std::string(tokenizer.token(TokenId(id))) : text("[PAD", id, "]");
     bool byte = bytes && spelt.size() == 6 && spelt.starts_with("<0x") && spelt.ends_with(">");
     if (!known || byte) pieces.types[size_t(id)] = byte ? kByte : kUnused;
     pieces.tokens.push_back(spelt);

@@ -55,7 +55,7 @@ std::string head(const std::vector<AddedToken>& added) {
 
 bool has_capitals(const Vocabulary& vocabulary) {
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
-    const std::string& spelling = vocabulary.spelling(id);
+    const std::string_view spelling = vocabulary.spelling(id);
     if (!spelling.empty() && spelling[0] == '[') continue;
     for (const char c : spelling) {
       if (c >= 'A' && c <= 'Z') return true;

@@ -141,8 +141,8 @@ void TokenDecoder::read_ctc(const JsonFields& fields) {
   });
 }
 
-TokenText TokenDecoder::text_of(const std::string& spelling, bool in_front) const {
-  TokenText token{spelling, !any_, false};
+TokenText TokenDecoder::text_of(std::string_view spelling, bool in_front) const {
+  TokenText token{std::string(spelling), !any_};
   for (const Step& step : steps_) step(token, in_front);
   return token;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lathe/tokenize/json_fields.h"
+#include "lathe/tokenize/packed_texts.h"
 #include "lathe/tokenize/tokenizer.h"
 
 namespace lathe::tokenize {
@@ -14,12 +15,12 @@ namespace lathe::tokenize {
 struct TokenText {
   std::string bytes;
   bool space_after = false;  // between it and what follows
-  bool special = false;
 };
 
 /// The text of all tokens, by id.
 struct TokenTexts {
-  std::vector<TokenText> texts;
+  PackedTexts bytes;
+  std::vector<bool> space_after, special;
   std::unordered_map<TokenId, std::string> in_front;  // bytes of those that differ at the beginning of a text
   bool once_in_a_row = false;                         // a token that repeats the one before it is left out (CTC)
 };
@@ -31,7 +32,7 @@ class TokenDecoder {
   explicit TokenDecoder(const JsonFields& file);
 
   /// What `spelling` becomes, in front of a text or later.
-  TokenText text_of(const std::string& spelling, bool in_front) const;
+  TokenText text_of(std::string_view spelling, bool in_front) const;
 
   /// Whether tokens in front of a text may differ.
   bool minds_the_front() const { return minds_the_front_; }

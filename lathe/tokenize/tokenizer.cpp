@@ -26,7 +26,7 @@ uint64_t next_number() {
 void guess_names(Tokenizer::Parts& parts) {
   const auto first_of = [&](std::initializer_list<const char*> names) -> std::optional<TokenId> {
     for (const char* name : names) {
-      if (const auto id = parts.vocabulary.id(name); id && parts.decoded.texts[*id].special) return id;
+      if (const auto id = parts.vocabulary.id(name); id && parts.decoded.special[*id]) return id;
     }
     return std::nullopt;
   };
@@ -52,8 +52,8 @@ void append_token(const tokenize::TokenTexts& decoded, TokenId id, std::optional
   if (decoded.once_in_a_row && before == id) return;
   if (space_due) text += ' ';
   const auto in_front = before ? decoded.in_front.end() : decoded.in_front.find(id);
-  text += in_front == decoded.in_front.end() ? decoded.texts[id].bytes : in_front->second;
-  space_due = decoded.texts[id].space_after;
+  text += in_front == decoded.in_front.end() ? decoded.bytes[id] : std::string_view(in_front->second);
+  space_due = decoded.space_after[id];
 }
 
 }  // namespace
@@ -118,8 +118,8 @@ std::string Tokenizer::decode(std::span<const TokenId> ids) const {
   bool space_due = false;
   std::optional<TokenId> before;
   for (const TokenId id : ids) {
-    require(id < parts_->decoded.texts.size(), "decoding: token ", id, " is beyond the vocabulary of ",
-            parts_->decoded.texts.size());
+    require(id < parts_->decoded.bytes.size(), "decoding: token ", id, " is beyond the vocabulary of ",
+            parts_->decoded.bytes.size());
     append_token(parts_->decoded, id, before, space_due, text);
     before = id;
   }
@@ -136,14 +136,14 @@ std::string Tokenizer::decode_text(std::span<const TokenId> ids) const {
 int64_t Tokenizer::vocabulary_size() const { return static_cast<int64_t>(parts_->vocabulary.size()); }
 std::optional<TokenId> Tokenizer::id(std::string_view token) const { return parts_->vocabulary.id(token); }
 
-const std::string& Tokenizer::token(TokenId id) const {
+std::string_view Tokenizer::token(TokenId id) const {
   require(id < parts_->vocabulary.size(), "token ", id, " is beyond the vocabulary of ", parts_->vocabulary.size());
   return parts_->vocabulary.spelling(id);
 }
 
 const std::vector<AddedToken>& Tokenizer::added_tokens() const { return parts_->added; }
 bool Tokenizer::is_special(TokenId id) const {
-  return id < parts_->decoded.texts.size() && parts_->decoded.texts[id].special;
+  return id < parts_->decoded.bytes.size() && parts_->decoded.special[id];
 }
 std::optional<TokenId> Tokenizer::begin_token() const { return parts_->begin; }
 std::optional<TokenId> Tokenizer::end_token() const { return parts_->end; }
@@ -158,8 +158,8 @@ TextStream::TextStream(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
 
 std::string TextStream::push(TokenId id) {
   const tokenize::TokenTexts& decoded = tokenizer_->parts_->decoded;
-  require(id < decoded.texts.size(), "decoding: token ", id, " is beyond the vocabulary of ", decoded.texts.size());
-  if (decoded.texts[id].special) return {};
+  require(id < decoded.bytes.size(), "decoding: token ", id, " is beyond the vocabulary of ", decoded.bytes.size());
+  if (decoded.special[id]) return {};
   append_token(decoded, id, before_, space_due_, held_);
   before_ = id;
   const size_t ready = utf8_complete_prefix(held_);

@@ -84,7 +84,7 @@ class Tokenizer {
   /// The id of a token spelt as in tokenizer.json (byte-level kinds write " the" as "Ġthe").
   std::optional<TokenId> id(std::string_view token) const;
   /// The token's spelling in tokenizer.json; empty for a hole. Throws Error beyond the vocabulary.
-  const std::string& token(TokenId id) const;
+  std::string_view token(TokenId id) const;
   const std::vector<AddedToken>& added_tokens() const;
   bool is_special(TokenId id) const;
   std::optional<TokenId> begin_token() const;

@@ -52,15 +52,21 @@ void fill_finders(Tokenizer::Parts& parts) {
 void fill_decoded(const TokenDecoder& decoder, Tokenizer::Parts& parts) {
   TokenTexts& decoded = parts.decoded;
   decoded.once_in_a_row = decoder.once_in_a_row();
-  decoded.texts.resize(parts.vocabulary.size());
-  for (TokenId id = 0; id < parts.vocabulary.size(); ++id) {
+  const size_t size = parts.vocabulary.size();
+  decoded.bytes.reserve(size);
+  decoded.space_after.resize(size);
+  decoded.special.resize(size);
+  for (TokenId id = 0; id < size; ++id) {
     if (!parts.vocabulary.has(id)) continue;
-    decoded.texts[id] = decoder.text_of(parts.vocabulary.spelling(id), false);
+    const TokenText inside = decoder.text_of(parts.vocabulary.spelling(id), false);
+    decoded.bytes.set(id, inside.bytes);
+    decoded.space_after[id] = inside.space_after;
     if (!decoder.minds_the_front()) continue;
     std::string in_front = decoder.text_of(parts.vocabulary.spelling(id), true).bytes;
-    if (in_front != decoded.texts[id].bytes) decoded.in_front.emplace(id, std::move(in_front));
+    if (in_front != inside.bytes) decoded.in_front.emplace(id, std::move(in_front));
   }
-  for (const AddedToken& token : parts.added) decoded.texts[token.id].special = token.special;
+  for (const AddedToken& token : parts.added) decoded.special[token.id] = token.special;
+  decoded.bytes.shrink_to_fit();
 }
 
 bool has_all_bytes(const Vocabulary& vocabulary) {
@@ -73,7 +79,7 @@ bool has_all_bytes(const Vocabulary& vocabulary) {
 
 void hash_tokens(const Tokenizer::Parts& parts, Hasher& hasher) {
   for (TokenId id = 0; id < parts.vocabulary.size(); ++id) {
-    if (parts.vocabulary.has(id)) hasher.add(std::to_string(id) + ' ' + parts.vocabulary.spelling(id) + '\n');
+    if (parts.vocabulary.has(id)) hasher.add((std::to_string(id) + ' ').append(parts.vocabulary.spelling(id)) + '\n');
   }
   for (const AddedToken& token : parts.added) {
     hasher.add(text(token.id, token.single_word, token.lstrip, token.rstrip, token.normalized, token.special, '\n'));

@@ -38,19 +38,16 @@ size_t Vocabulary::slot_of(std::string_view spelling, uint32_t hash) const {
 void Vocabulary::add(std::string_view spelling, uint64_t id) {
   require(id < tokens() + kMostHoles && id < UINT32_MAX, "token '", spelling, "' has id ", id, " where only ", tokens(),
           " tokens came before: more than ", kMostHoles, " ids would be unused");
-  if (id >= spellings_.size()) {
-    spellings_.resize(id + 1);
-    used_.resize(id + 1);
-  }
+  if (id >= used_.size()) used_.resize(id + 1);
   const auto place = static_cast<TokenId>(id);
-  require(!used_[place], "tokens '", spellings_[place], "' and '", spelling, "' have the same id ", id);
+  if (used_[place]) throw Error(text("tokens '", spellings_[place], "' and '", spelling, "' have the same id ", id));
   if (4 * (tokens_ + 1) > 3 * slots_.size()) make_slots(2 * slots_.size());
   const uint32_t hash = hash_of(spelling);
   Slot& slot = slots_[slot_of(spelling, hash)];
   require(slot.id == kNone, "token '", spelling, "' is there twice, with ids ", slot.id, " and ", id);
   slot = {hash, place};
   ++tokens_;
-  spellings_[place] = spelling;
+  spellings_.set(place, spelling);
   used_[place] = true;
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lathe/tokenize/packed_texts.h"
 #include "lathe/tokenize/tokenizer.h"
 
 namespace lathe::tokenize {
@@ -18,8 +19,8 @@ class Vocabulary {
   void reserve(size_t tokens);
 
   std::optional<TokenId> id(std::string_view spelling) const;
-  /// The spelling; empty for a hole. `id` < size().
-  const std::string& spelling(TokenId id) const { return spellings_[id]; }
+  /// The spelling, until something is added; empty for a hole. `id` < size().
+  std::string_view spelling(TokenId id) const { return spellings_[id]; }
   bool has(TokenId id) const { return id < used_.size() && used_[id]; }
   /// One more than the largest id.
   size_t size() const { return spellings_.size(); }
@@ -35,7 +36,7 @@ class Vocabulary {
   static constexpr TokenId kNone = UINT32_MAX;
   std::vector<Slot> slots_;
   size_t tokens_ = 0;
-  std::vector<std::string> spellings_;
+  PackedTexts spellings_;
   std::vector<bool> used_;
 
   void make_slots(size_t count);

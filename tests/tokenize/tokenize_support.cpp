@@ -30,7 +30,7 @@ std::string byte_level_json(const std::string& added, const std::string& more) {
 
 std::string pieces(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
   std::string joined;
-  for (size_t i = 0; i < ids.size(); ++i) joined += (i ? "|" : "") + tokenizer.token(ids[i]);
+  for (size_t i = 0; i < ids.size(); ++i) joined.append(i ? "|" : "").append(tokenizer.token(ids[i]));
   return joined;
 }
 

@@ -31,7 +31,7 @@ std::string hugs() {
 
 std::vector<std::string> tokens_from(const Tokenizer& tokenizer, TokenId first) {
   std::vector<std::string> tokens;
-  for (TokenId id = first; id < tokenizer.vocabulary_size(); ++id) tokens.push_back(tokenizer.token(id));
+  for (TokenId id = first; id < tokenizer.vocabulary_size(); ++id) tokens.emplace_back(tokenizer.token(id));
   return tokens;
 }
 
