@@ -28,11 +28,19 @@ void pack(const BlockFormat& format, const Tensor& rows, Tensor& copy, Tensor& p
   const BlockPanels& panels = *find_block_panels(isa(), format);
   int64_t count = rows.shape()[0], row_bytes = rows.shape()[1];
   int64_t bytes = panel_bytes(format, panels, row_bytes / format.bytes * format.elements);
-  std::memcpy(copy.data<std::byte>(), rows.data<std::byte>(), size_t(rows.bytes()));
-#pragma omp parallel for schedule(static)
-  for (int64_t first = 0; first < count; first += kPanelRows)
-    pack_panel(format, panels, copy.data<std::byte>() + first * row_bytes, std::min(kPanelRows, count - first),
-               row_bytes, packed.data<std::byte>() + first / kPanelRows * bytes);
+  const std::byte* from = rows.data<std::byte>();
+  std::byte *copied = copy.data<std::byte>(), *to = packed.data<std::byte>();
+#pragma omp parallel
+  {
+#pragma omp for schedule(static)  // all are copied before any is written over
+    for (int64_t first = 0; first < count; first += kPanelRows)
+      std::memcpy(copied + first * row_bytes, from + first * row_bytes,
+                  size_t(std::min(kPanelRows, count - first) * row_bytes));
+#pragma omp for schedule(static)
+    for (int64_t first = 0; first < count; first += kPanelRows)
+      pack_panel(format, panels, copied + first * row_bytes, std::min(kPanelRows, count - first), row_bytes,
+                 to + first / kPanelRows * bytes);
+  }
 }
 
 /// What the code of element i of an unpacked lane stands for.

@@ -2,6 +2,7 @@
 // does: 32 numbers of a row become multiples of a power of two, at most 16383 of it, and x multiples of its largest /
 // 4095, so that 32 products cannot overflow 32 bits. Numbers of a row within 1/8 of the largest stay as they are;
 // others are off by 2^-15 of the largest at most.
+#include "lathe/ops/lane_transpose.h"
 #include "lathe/quant/block_tiles.h"
 
 namespace lathe::LATHE_ISA {
@@ -112,6 +113,49 @@ void many(const UnpackedPanel& panel, int64_t elements, const RoundedPart& x, in
   }
 }
 
+/// How a block's numbers become integers: its power of two as the exponent field of an f32, and the factor to multiply
+/// them by; 255 and 0 where one of them is not finite.
+struct Shift {
+  uint32_t field;
+  float inverse;
+};
+Shift shift_of(uint32_t largest) {  // the bits of the largest magnitude; its leading bit goes to 2^13
+  if (largest >= 0x7f800000u) return {255, 0};
+  uint32_t field = largest >> 23;
+  return field > 13 ? Shift{field - 13, float_of((254 - (field - 13)) << 23)} : Shift{0, 0};
+}
+
+#ifdef LATHE_ISA_avx512
+
+/// Pairs of a row's integers.
+Lanes pairs_of(const std::byte* block, std::byte* exponent) {
+  Sums low = halves(block), high = halves(block + 32);
+  Codes size = all_lanes(0x7fffffff);
+  Codes sizes = _mm512_maskz_max_epu32(0xffff, both(__m512i(low), size), both(__m512i(high), size));
+  Shift shift = shift_of(_mm512_reduce_max_epu32(sizes));
+  *exponent = std::byte(shift.field);
+  if (shift.field == 255) return Lanes(_mm512_set1_epi16(1));
+  Sums inverse = all_sums(shift.inverse);
+  __m256i first = _mm512_maskz_cvtepi32_epi16(0xffff, rounded(times(low, inverse)));
+  __m256i second = _mm512_maskz_cvtepi32_epi16(0xffff, rounded(times(high, inverse)));
+  return Lanes(_mm512_inserti64x4(_mm512_zextsi256_si512(first), second, 1));
+}
+
+void pack(const BlockFormat&, const std::byte* blocks, int64_t stride, int64_t rows, std::byte* chunk) {
+  for (int64_t first = 0; first < kPanelRows; first += 16) {
+    Lanes lanes[16];
+    for (int64_t r = 0; r < 16; ++r) {
+      bool there = first + r < rows;
+      chunk[first + r] = std::byte(0);
+      lanes[r] = there ? pairs_of(blocks + (first + r) * stride, chunk + first + r) : Lanes{};
+    }
+    transpose(lanes);
+    for (int64_t s = 0; s < kPairs; ++s) store_codes(chunk + kScaleBytes + s * kStepBytes + first * 4, Codes(lanes[s]));
+  }
+}
+
+#else
+
 /// One row's block into its lane of a chunk.
 void pack_row(const std::byte* block, std::byte* exponent, std::byte* codes) {
   float numbers[32];
@@ -122,13 +166,12 @@ void pack_row(const std::byte* block, std::byte* exponent, std::byte* codes) {
     uint32_t size = bits_of(numbers[i]) & 0x7fffffffu;
     largest = largest > size ? largest : size;
   }
-  bool finite = largest < 0x7f800000u;
-  uint32_t field = largest >> 23;  // of the largest; its leading bit goes to 2^13
-  *exponent = std::byte(finite ? (field > 13 ? field - 13 : 0) : 255);
-  float inverse = finite && field > 13 ? float_of((254 - (field - 13)) << 23) : 0;
+  Shift shift = shift_of(largest);
+  *exponent = std::byte(shift.field);
   uint32_t integers[32];
   for (int i = 0; i < 32; i += kLanes)
-    store_codes(integers + i, finite ? rounded(times(load_sums(numbers + i), all_sums(inverse))) : all_lanes(1));
+    store_codes(integers + i,
+                shift.field == 255 ? all_lanes(1) : rounded(times(load_sums(numbers + i), all_sums(shift.inverse))));
   for (int i = 0; i < 32; i += 2) {
     uint32_t two = (integers[i] & 0xffffu) | integers[i + 1] << 16;
     __builtin_memcpy(codes + i / 2 * kStepBytes, &two, 4);
@@ -139,6 +182,8 @@ void pack(const BlockFormat&, const std::byte* blocks, int64_t stride, int64_t r
   for (int64_t i = 0; i < kChunkBytes; ++i) chunk[i] = std::byte(0);
   for (int64_t r = 0; r < rows; ++r) pack_row(blocks + r * stride, chunk + r, chunk + kScaleBytes + r * 4);
 }
+
+#endif
 
 const bool provided = provide_block_panels(kVectorIsa, "F16",
                                            {.chunk_bytes = kChunkBytes,
