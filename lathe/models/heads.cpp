@@ -31,7 +31,7 @@ class MaskedHead : public Block {
   }
   Tensor forward(const Tensor& hidden, Pass& pass) override {
     return pass.finish(hidden, [this, &pass](const Tensor& rows) {
-      return table_.weight->multiply(norm_(activate(dense_(rows, pass), activation_)), {&bias_.value, nullptr});
+      return table_.weight->multiply(norm_(dense_.activated(rows, pass, activation_)), {.bias = &bias_.value});
     });
   }
   void list(Inventory& inventory) override {
@@ -58,7 +58,7 @@ class SequenceHead : public Block {
         out_(dense(c, names.sequence_out, int64_t(c.labels.size()))) {}
   Tensor forward(const Tensor& hidden, Pass& pass) override {
     return pass.finish_sequences(pass.ends(hidden, end_), [this, &pass](const Tensor& rows) {
-      return out_(activate(dense_(rows, pass), activation_), pass);
+      return out_(dense_.activated(rows, pass, activation_), pass);
     });
   }
   void list(Inventory& inventory) override {

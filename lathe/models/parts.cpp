@@ -139,8 +139,7 @@ PlainMlp::PlainMlp(const std::string& activation, const LinearOptions& up, const
     : activation_(activation_named(activation)), up_(up), down_(down) {}
 
 Tensor PlainMlp::operator()(Tensor x, Pass& pass, const Tensor* residual) const {
-  x = up_(x, pass);
-  x = activate(std::move(x), activation_);
+  x = up_.activated(std::move(x), pass, activation_);
   return down_(x, pass, residual);
 }
 

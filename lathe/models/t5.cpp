@@ -141,8 +141,8 @@ class FeedForward : public Module {
         down_(options(c.intermediate_size, {{name + ".DenseReluDense.wo", c.hidden_size}},
                       deviation(double(c.intermediate_size)), Split::in, mesh)) {}
   Tensor operator()(const Tensor& hidden, Pass& pass) const {
-    Tensor wide = up_(norm_(hidden), pass);
-    wide = gated_ ? gated_activate(wide, activation_) : activate(std::move(wide), activation_);
+    Tensor wide = gated_ ? gated_activate(up_(norm_(hidden), pass), activation_)
+                         : up_.activated(norm_(hidden), pass, activation_);
     return add_product(down_, pass.drop(wide, dropout_, layer_, 2), hidden, dropout_, pass, layer_, 3);
   }
   void list(Inventory& inventory) override {

@@ -151,19 +151,25 @@ int64_t Linear::first_of(size_t section) const {
 
 Tensor Linear::operator()(const Tensor& x, Pass& pass, const Tensor* residual) const {
   Tensor input = ranks_ && split_ == Split::out ? shared_input(x, *ranks_) : x;
-  bool summed = ranks_ && split_ == Split::in;
-  bool adapted = pass.adapters().enabled && !(inner.empty() && outer.empty());
-  if (!summed && !adapted) return weight->multiply(input, {bias ? &bias->value : nullptr, residual});
+  if (!summed() && !adapted(pass)) return weight->multiply(input, {bias ? &bias->value : nullptr, residual});
   Tensor y = weight->multiply(input, {});
-  if (adapted)
+  if (adapted(pass))
     for (const Attached& attached : inner)
       y = attached.adapter->apply(input, std::move(y), first_of(attached.section), pass);
-  if (summed) y = summed_output(std::move(y), *ranks_);
+  if (summed()) y = summed_output(std::move(y), *ranks_);
   if (bias) y = add_bias(y, bias->value);
-  if (adapted)
+  if (adapted(pass))
     for (const Attached& attached : outer)
       y = attached.adapter->apply(input, std::move(y), first_of(attached.section), pass);
   return residual ? add(y, *residual) : y;
+}
+
+Tensor Linear::activated(Tensor x, Pass& pass, Activation activation) const {
+  if (!Recording::current() && !summed() && !adapted(pass))
+    return weight->multiply(x, {.bias = bias ? &bias->value : nullptr, .activation = activation});
+  Tensor y = (*this)(x, pass);
+  x = Tensor();
+  return activate(std::move(y), activation);
 }
 
 void Linear::list(Inventory& inventory) {

@@ -51,6 +51,8 @@ class Linear : public Module {
   explicit Linear(const LinearOptions& options);
   /// x [..., in] -> [..., out], of this rank's extents. `residual` [..., out] is added last, where given.
   Tensor operator()(const Tensor& x, Pass& pass, const Tensor* residual = nullptr) const;
+  /// activate() of that, to the bit. Lets go of x before anything is taken for the activation alone.
+  Tensor activated(Tensor x, Pass& pass, Activation activation) const;
   void list(Inventory& inventory) override;
 
   int64_t in() const { return in_; }  ///< of this rank's part
@@ -73,6 +75,9 @@ class Linear : public Module {
   std::vector<Section> sections_;
   Split split_;
   Communicator* ranks_;
+
+  bool summed() const { return ranks_ && split_ == Split::in; }
+  bool adapted(Pass& pass) const { return pass.adapters().enabled && !(inner.empty() && outer.empty()); }
 };
 
 }  // namespace lathe

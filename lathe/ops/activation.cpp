@@ -9,14 +9,12 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kFlops = 10;  // an exponential and its surroundings, counted as an estimate
-
 void run(const Tensor& x, Activation activation, Tensor& y) {
-  activate_kernel({kFlops * x.elements(), x.bytes() + y.bytes()}, x, activation, y);
+  activate_kernel({kActivationFlops * x.elements(), x.bytes() + y.bytes()}, x, activation, y);
 }
 
 void run_gated(const Tensor& x, Activation activation, Tensor& y) {
-  gated_activate_kernel({kFlops * y.elements(), x.bytes() + y.bytes()}, x, activation, y);
+  gated_activate_kernel({kActivationFlops * y.elements(), x.bytes() + y.bytes()}, x, activation, y);
 }
 
 }  // namespace
@@ -38,7 +36,7 @@ Tensor activate(Tensor x, Activation activation) {
   record({&y}, {&x},
          {[x = x.detached(), activation](std::span<const Tensor> dy) -> Gradients {
             Tensor dx = gradient_over(dy[0].unique() ? dy[0] : x, x);
-            activate_backward_kernel({2 * kFlops * x.elements(), 3 * x.bytes()}, x, dy[0], activation, dx);
+            activate_backward_kernel({2 * kActivationFlops * x.elements(), 3 * x.bytes()}, x, dy[0], activation, dx);
             return {dx};
           },
           [x = x.detached(), activation](std::span<Tensor> outputs) { run(x, activation, outputs[0]); }});
@@ -53,8 +51,8 @@ Tensor gated_activate(const Tensor& gate_up, Activation activation) {
   record({&y}, {&gate_up},
          {[x = gate_up.detached(), activation](std::span<const Tensor> dy) -> Gradients {
             Tensor dx = gradient_over(x, x);
-            gated_activate_backward_kernel({2 * kFlops * dy[0].elements(), dy[0].bytes() + 2 * x.bytes()}, x, dy[0],
-                                           activation, dx);
+            gated_activate_backward_kernel({2 * kActivationFlops * dy[0].elements(), dy[0].bytes() + 2 * x.bytes()}, x,
+                                           dy[0], activation, dx);
             return {dx};
           },
           [x = gate_up.detached(), activation](std::span<Tensor> outputs) { run_gated(x, activation, outputs[0]); }});
@@ -105,6 +103,12 @@ Point at(Activation activation, float x) {
   }
   return {x > 0 ? x : 0, x > 0 ? 1.0f : 0.0f};
 }
+
+}  // namespace
+
+float activation_of(Activation activation, float x) { return at(activation, x).value; }
+
+namespace {
 
 void activate_plain(const Tensor& x, Activation activation, Tensor& y) {
   visit_floating(x.dtype(), [&]<class T>(Element<T>) {

@@ -10,9 +10,15 @@ namespace lathe {
 /// silu: x * sigmoid(x); tanh: as it says.
 enum class Activation : uint8_t { gelu, gelu_tanh, quick_gelu, silu, relu, tanh };
 
+/// Counted for an element: an exponential and its surroundings, an estimate.
+constexpr int64_t kActivationFlops = 10;
+
 /// By Hugging Face's `hidden_act`: gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu, tanh. Throws
 /// Error.
 Activation activation_named(std::string_view name);
+
+/// activation(x) of one number, as plain kernels compute it.
+float activation_of(Activation activation, float x);
 
 /// y = activation(x); floating, one type and shape. y may be x.
 constinit inline Kernel<void(const Tensor& x, Activation activation, Tensor& y)> activate_kernel{"activate"};

@@ -70,10 +70,15 @@ Tensor matmul(const Tensor& x, const Tensor& weight, const Epilogue& epilogue) {
   Tensor none;
   const Tensor& bias = epilogue.bias ? *epilogue.bias : none;
   const Tensor& residual = epilogue.residual ? *epilogue.residual : none;
-  multiply({.a = {x}, .b = {weight}, .bias = bias, .residual = residual}, y);
-  if (recording({&x, &weight, &bias, &residual}))
-    record({&y}, {&x, &weight, &bias, &residual}, rule_of(x, weight, bias, residual));
-  return y;
+  bool records = recording({&x, &weight, &bias, &residual}), apart = records || !activates_products();
+  multiply({.a = {x},
+            .b = {weight},
+            .bias = bias,
+            .residual = residual,
+            .activation = apart ? std::nullopt : epilogue.activation},
+           y);
+  if (records) record({&y}, {&x, &weight, &bias, &residual}, rule_of(x, weight, bias, residual));
+  return apart && epilogue.activation ? activate(std::move(y), *epilogue.activation) : y;
 }
 
 Tensor matmul_groups(const Tensor& x, const Tensor& weight, const Tensor& offsets) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "lathe/ops/activation_lanes.h"
 #include "lathe/ops/matmul_packing.h"
 
 namespace lathe::LATHE_ISA {
@@ -45,6 +46,23 @@ Steps steps_for(DType dtype) {
   return a_width(kIsa, true) == 2 ? Steps::widened : Steps::pairs;
 }
 
+/// Rows of a tile of out where it lies, `stride` elements apart.
+using ActivateTile = void (*)(std::byte* out, int64_t stride, int64_t rows, int64_t columns);
+
+template <class T, class A>
+void activate_tile(std::byte* out, int64_t stride, int64_t rows, int64_t columns) {
+  T* row = reinterpret_cast<T*>(out);
+  for (int64_t r = 0; r < rows; ++r, row += stride)
+    columns == kTileColumns ? forward<T, A>(row, row, kTileColumns) : forward<T, A>(row, row, columns);
+}
+
+ActivateTile activation_for(const MatrixProduct& product) {
+  if (!product.activation) return nullptr;
+  ActivateTile found = nullptr;
+  visit(product.out_dtype, *product.activation, [&]<class T, class A>() { found = activate_tile<T, A>; });
+  return found;
+}
+
 /// One run over a product: its cut, and the packed parts that its threads share. run() is called by all of them.
 class BlockedProduct {
  public:
@@ -58,7 +76,8 @@ class BlockedProduct {
                           product.threads)),
         passing_(blocks_.a_passes ? product.a : product.b),
         kept_(blocks_.a_passes ? product.b : product.a),
-        sums_(reinterpret_cast<float*>(product.workspace + kept_bytes())) {}
+        sums_(reinterpret_cast<float*>(product.workspace + kept_bytes())),
+        activate_(activation_for(product)) {}
 
   void run() {
     bool first = true;
@@ -102,6 +121,7 @@ class BlockedProduct {
   Blocks blocks_;
   const Matrix &passing_, &kept_;
   float* sums_;
+  ActivateTile activate_;  ///< null: nothing
 
   int64_t width(bool of_a) const { return of_a ? kTileRows : kTileColumns; }
   Panels panels(bool of_a, uint32_t* to, int64_t bytes) const {
@@ -236,13 +256,19 @@ class BlockedProduct {
 
   void multiply_tile(const Block& block, const Meeting& meeting, int64_t a_panel, int64_t b_panel, int64_t rows,
                      int64_t wide) {
+    int64_t column = b_panel * kTileColumns, columns = least(wide * kTileColumns, block.columns - column);
+    TileEnds ends = ends_of(block, meeting, a_panel * kTileRows, column);
+    multiply_tile(meeting, a_panel, b_panel, rows, columns, wide, ends);
+    if (activate_ && meeting.step + meeting.steps == blocks_.total_steps)
+      activate_(ends.out, ends.out_stride, rows, columns);
+  }
+
+  void multiply_tile(const Meeting& meeting, int64_t a_panel, int64_t b_panel, int64_t rows, int64_t columns,
+                     int64_t wide, const TileEnds& ends) {
     const uint32_t* a =
         meeting.a + (a_panel - meeting.a_first) * meeting.a_stride + meeting.a_steps * rows * elements_of(steps_);
     const uint32_t* b = meeting.b + (b_panel - meeting.b_first) * meeting.b_stride + meeting.b_steps * kTileColumns;
     Tile tile_of_rows = tile_for(steps_, rows, wide);
-    int64_t row = a_panel * kTileRows, column = b_panel * kTileColumns;
-    int64_t columns = least(wide * kTileColumns, block.columns - column);
-    TileEnds ends = ends_of(block, meeting, row, column);
     auto multiply = [&](const TileEnds& to) {
       tile_of_rows(meeting.steps, reinterpret_cast<const float*>(a), reinterpret_cast<const float*>(b),
                    meeting.b_stride, to);

@@ -16,6 +16,8 @@ Shape checked_product(const Tensor& x, const Shape& weight, DType weight_dtype, 
   if (const Tensor* residual = epilogue.residual)
     require(residual->shape() == out && residual->dtype() == x.dtype(), "matmul: residual ", residual->shape(), " ",
             name_of(residual->dtype()), " does not fit the product ", out, " ", name_of(x.dtype()));
+  require(!epilogue.activation || !epilogue.residual, "matmul: an activated product ", out,
+          " takes no residual; add it afterwards");
   return out;
 }
 

@@ -104,7 +104,7 @@ Tensor matmul_fp8(const Tensor& x, const Tensor& weight, const Epilogue& epilogu
   multiply({.a = along(codes), .b = along(factor), .precise = false, .bias = bias, .residual = residual}, y);
   codes.along = Tensor();
   if (recorded) record({&y}, {&x, &weight, &bias, &residual}, rule_of(x, weight, bias, residual, codes, factor.scale));
-  return y;
+  return epilogue.activation ? activate(std::move(y), *epilogue.activation) : y;
 }
 
 }  // namespace lathe

@@ -22,6 +22,7 @@ struct MatrixProduct {
   bool add = false;
   const float* bias = nullptr;
   const std::byte* residual = nullptr;  ///< like out
+  std::optional<Activation> activation = {};
   std::byte* workspace = nullptr;
   int threads = 1;  ///< that the workspace is for
 };

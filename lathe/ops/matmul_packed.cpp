@@ -101,12 +101,14 @@ Tensor matmul(const Tensor& x, const PackedMatrix& weight, const Epilogue& epilo
   check_isa(weight);
   Tensor y = Tensor::empty(checked_product(x, weight.shape, weight.panels.dtype(), epilogue), x.dtype());
   Tensor none;
+  bool apart = !activates_products();
   multiply({.a = {x},
             .b = {weight.panels, false, weight.shape},
             .bias = epilogue.bias ? *epilogue.bias : none,
-            .residual = epilogue.residual ? *epilogue.residual : none},
+            .residual = epilogue.residual ? *epilogue.residual : none,
+            .activation = apart ? std::nullopt : epilogue.activation},
            y);
-  return y;
+  return apart && epilogue.activation ? activate(std::move(y), *epilogue.activation) : y;
 }
 
 Tensor packed_rows(const PackedMatrix& weight, const Tensor& ids) {

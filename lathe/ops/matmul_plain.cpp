@@ -30,6 +30,7 @@ void multiply_rows(const MatrixProduct& product) {
     if (product.bias) sum += product.bias[at % columns];
     if (residual) sum += float(residual[at]);
     out[at] = Out(sum);
+    if (product.activation) out[at] = Out(activation_of(*product.activation, float(out[at])));
   }
 }
 

@@ -52,7 +52,13 @@ void take_depth(MatrixProduct& part, int64_t group, int64_t first, int64_t end) 
   part.out += group * part.a.outer * part.b.outer * size_of(part.out_dtype);
 }
 
+int64_t flops_of(const Product& product, const Matrix& a, const Matrix& b) {
+  return a.outer * b.outer * (2 * a.depth + (product.activation ? kActivationFlops : 0));
+}
+
 }  // namespace
+
+bool activates_products() { return Runtime::current().device.backend == Backend::cpu; }
 
 Matrix matrix_of(const Operand& operand) {
   bool packed = operand.packed.rank() > 0;
@@ -75,6 +81,7 @@ MatrixProduct matrices_of(const Product& product, const Tensor& workspace, const
           .add = product.add,
           .bias = product.bias ? product.bias.data<float>() : nullptr,
           .residual = product.residual ? product.residual.data<std::byte>() : nullptr,
+          .activation = product.activation,
           .workspace = workspace ? workspace.data<std::byte>() : nullptr,
           .threads = omp_get_max_threads()};
 }
@@ -104,7 +111,7 @@ void multiply(const Product& product, Tensor& out) {
     throw InternalError(
         text("a product of ", product.a.tensor.shape(), " and ", product.b.tensor.shape(), " into ", out.shape()));
   Tensor workspace = workspace_for(product, a, b, out);
-  product_kernel({2 * a.outer * b.outer * a.depth, bytes_of(product, out)}, product, workspace, out);
+  product_kernel({flops_of(product, a, b), bytes_of(product, out)}, product, workspace, out);
 }
 
 void multiply_groups(const Product& product, const Tensor& offsets, Tensor& out) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+
+#include "lathe/ops/activation.h"
 #include "lathe/tensor/kernel.h"
 
 namespace lathe {
@@ -11,13 +14,18 @@ struct Operand {
   Shape packed = {};    ///< [outer, depth], when `tensor` holds them packed (b only)
 };
 
-/// out = a b (+ out) (+ bias) (+ residual) over the operands' common depth; sums are f32, in the order of depth.
+/// out = activation(a b (+ out) (+ bias) (+ residual)) over the operands' common depth; sums are f32, in the order of
+/// depth. The activation is of what `out` would hold without it.
 struct Product {
   Operand a, b;
-  bool add = false;      ///< to what `out` holds; f32 outputs only
-  Tensor bias = {};      ///< f32, one a column of out
-  Tensor residual = {};  ///< like out
+  bool add = false;                           ///< to what `out` holds; f32 outputs only
+  Tensor bias = {};                           ///< f32, one a column of out
+  Tensor residual = {};                       ///< like out
+  std::optional<Activation> activation = {};  ///< only where activates_products()
 };
+
+/// Whether the device's products take an activation: those of CPUs do.
+bool activates_products();
 
 /// Runs `product` into `out` [a's outer, b's outer].
 void multiply(const Product& product, Tensor& out);

@@ -66,7 +66,7 @@ Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, cons
                        .residual = epilogue.residual ? *epilogue.residual : Tensor()};
   Tensor workspace = workspace_for(product);
   block_product_kernel({2 * out.elements() * x.shape().columns(), bytes_of(product, out)}, product, workspace, out);
-  return out;
+  return epilogue.activation ? activate(std::move(out), *epilogue.activation) : out;
 }
 
 Tensor block_rows(std::span<const BlockMatrix> parts, const Tensor& ids, DType dtype) {

@@ -82,6 +82,19 @@ TEST(Linear, AddsBiasAndResidual) {
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(full[i], plain[i] + 0.1f * float(i % 16) + 100, 2e-5);
 }
 
+TEST(Linear, ActivatesBehindBiasAndAdapters) {
+  Runtime runtime({}, 1 << 20);
+  Linear linear(options(true));
+  make_ready(linear);
+  WholePass pass = any_pass();
+  std::vector<std::string> calls;
+  for (int adapters = 0; adapters < 2; ++adapters) {
+    std::vector<float> expected = values_of(activate(linear(input(), pass), Activation::gelu));
+    EXPECT_EQ(values_of(linear.activated(input(), pass, Activation::gelu)), expected);
+    linear.inner.push_back({1, std::make_unique<AddOne>(calls, "inner")});
+  }
+}
+
 TEST(Linear, AppliesAdaptersToTheirSections) {
   Runtime runtime({}, 1 << 20);
   Linear linear(options(true));

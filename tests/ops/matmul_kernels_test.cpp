@@ -158,15 +158,41 @@ TEST(MatmulPacked, GivesTheBitsOfMatmul) {
   std::vector<Vectors> each = all_vectors();
   each.push_back({Isa::plain});
   for (Vectors vectors : each)
-    for (DType dtype : {DType::f32, DType::bf16}) {
+    for (auto [dtype, e] : {std::pair(DType::f32, Extents{30, 77, 3201}), std::pair(DType::bf16, Extents{30, 77, 3201}),
+                            std::pair(DType::bf16, Extents{300, 77, 201})}) {  // groups that widen what they meet
       WithVectors with(vectors);
-      Tensor x = noise({30, 3201}, dtype, 1), weight = noise({77, 3201}, dtype, 2);
-      Tensor bias = noise({77}, DType::f32, 3), residual = noise({30, 77}, dtype, 4);
+      Tensor x = noise({e.rows, e.depth}, dtype, 1), weight = noise({e.columns, e.depth}, dtype, 2);
+      Tensor bias = noise({e.columns}, DType::f32, 3), residual = noise({e.rows, e.columns}, dtype, 4);
       PackedMatrix packed = pack_matrix(weight);
       Tensor expected = matmul(x, weight, {&bias, &residual}), part = residual.rows(0, 1);
       EXPECT_TRUE(same_bits(matmul(x, packed, {&bias, &residual}), expected)) << vectors.name();
       EXPECT_TRUE(same_bits(matmul(x.rows(0, 1), packed, {&bias, &part}), expected.rows(0, 1))) << vectors.name();
     }
+}
+
+TEST(MatmulActivation, GivesTheBitsOfAProductActivatedAfterwards) {
+  Runtime runtime({}, kMemory);
+  std::vector<Vectors> each = all_vectors();
+  each.push_back({Isa::plain});
+  for (Vectors vectors : each)
+    for (DType dtype : {DType::f32, DType::bf16})
+      for (Extents e : {Extents{1, 130, 40}, Extents{30, 77, 1201}, Extents{3, 7, 0}, Extents{200, 96, 64}}) {
+        WithVectors with(vectors);
+        Tensor x = noise({e.rows, e.depth}, dtype, 1), weight = noise({e.columns, e.depth}, dtype, 2);
+        Tensor bias = noise({e.columns}, DType::f32, 3);
+        for (Activation activation : {Activation::gelu, Activation::gelu_tanh, Activation::relu}) {
+          Tensor expected = activate(matmul(x, weight, {.bias = &bias}), activation);
+          Epilogue epilogue{.bias = &bias, .activation = activation};
+          EXPECT_TRUE(same_bits(matmul(x, weight, epilogue), expected)) << vectors.name() << ' ' << e.rows;
+          EXPECT_TRUE(same_bits(matmul(x, pack_matrix(weight), epilogue), expected)) << vectors.name() << ' ' << e.rows;
+        }
+      }
+}
+
+TEST(MatmulActivation, TakesNoResidual) {
+  Runtime runtime({}, kMemory);
+  Tensor residual = zeros({2, 3});
+  EXPECT_THROW(matmul(zeros({2, 4}), zeros({3, 4}), {.residual = &residual, .activation = Activation::relu}), Error);
 }
 
 TEST(MatmulPacked, GivesRowsBack) {
@@ -225,7 +251,7 @@ TEST(MatmulMeta, TakesTheBytesOfARealProduct) {
       for (DType dtype : {DType::f32, DType::bf16}) {
         Tensor x = Tensor::empty({e.rows, e.depth}, dtype), weight = Tensor::empty({e.columns, e.depth}, dtype);
         matmul(x, weight);
-        matmul(x, pack_matrix(weight));
+        matmul(x, pack_matrix(weight), {.activation = Activation::gelu});
       }
     return std::pair(runtime.arena.use().peak, runtime.totals);
   };

@@ -6,6 +6,7 @@
 #include "lathe/tensor/random.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
+#include "tests/ops/op_support.h"
 
 namespace lathe {
 namespace {
@@ -47,6 +48,12 @@ TEST(Matmul, GivesEachOperandItsGradient) {
   for (int64_t row = 0; row < 6; ++row) expected += dy.data<float>()[row * 7 + 6];
   EXPECT_NEAR(dbias.total.data<float>()[6], expected, 1e-5);
   EXPECT_EQ(dresidual.total.data<float>()[11], dy.data<float>()[11]);
+}
+
+TEST(Matmul, KeepsThePromisesOfAnOpWithAnActivation) {
+  check_op("activated matmul", {{{9, 5}}, {{33, 5}}, f32_input({33})}, [](std::span<const Tensor> x) {
+    return matmul(x[0], x[1], {.bias = &x[2], .activation = Activation::gelu});
+  });
 }
 
 TEST(Matmul, NamesBothSidesOfAMisfit) {
