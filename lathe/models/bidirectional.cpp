@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "lathe/models/task.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/embedding.h"
 #include "lathe/tensor/sum.h"
@@ -127,6 +128,7 @@ std::unique_ptr<Model> make_bidirectional(const ModelConfig& config, const Encod
                         : std::make_unique<EncoderLayer>(config, own, layer, mesh));
   }
   model->blocks.push_back(make_head(config, names.head, *table));
+  if (task_of(config) != Task::masked_lm) table->weight->use_rows_alone();
   model->shared.push_back(std::move(table));
   return model;
 }

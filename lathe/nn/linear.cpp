@@ -30,12 +30,12 @@ Tensor DenseWeight::dequantize() const {
 }
 
 void DenseWeight::materialize(DType compute) {
-  bool groups = parameter.value.shape().rank() > 2;
-  parameter.materialize(compute, groups ? 0 : packed_bytes(parameter.value.shape(), compute));
+  bool packs = parameter.value.shape().rank() == 2 && !rows_alone_;
+  parameter.materialize(compute, packs ? packed_bytes(parameter.value.shape(), compute) : 0);
 }
 
 void DenseWeight::prepare() {
-  if (packed_ || parameter.value.shape().rank() > 2) return;
+  if (packed_ || rows_alone_ || parameter.value.shape().rank() > 2) return;
   packed_ = pack_in_place(parameter.value);
   parameter.value = parameter.kept = Tensor::declare(packed_->shape, packed_->panels.dtype());
 }

@@ -29,6 +29,8 @@ class Weight {
   virtual int64_t granule(int axis) const = 0;
   /// Takes bytes for use alone, in `compute` where the format leaves a choice.
   virtual void materialize(DType compute) = 0;
+  /// Nothing will be multiplied by it, its rows alone are used: prepare() need not repack it.
+  virtual void use_rows_alone() {}
   /// Repacks for speed, after loading and for use alone: it can be neither split, trained nor saved afterwards.
   virtual void prepare() {}
   virtual void list(Inventory& inventory) = 0;
@@ -46,12 +48,14 @@ class DenseWeight : public Weight {
   Tensor dequantize() const override;
   int64_t granule(int) const override { return 1; }
   void materialize(DType compute) override;
+  void use_rows_alone() override { rows_alone_ = true; }
   void prepare() override;
   void list(Inventory& inventory) override;
 
   Parameter parameter;  ///< without bytes once prepared
 
  private:
+  bool rows_alone_ = false;
   std::optional<PackedMatrix> packed_;
 };
 
