@@ -8,9 +8,9 @@
 namespace lathe::LATHE_ISA {
 namespace {
 
-constexpr int64_t kBesideBytes = 192 << 10;  // of panels of b that a group of a meets together, from its core's L2
-constexpr int64_t kFewFlops = 1 << 17;       // not worth a second thread
-constexpr int64_t kKeptSteps = 64;           // that a thread packs at a time of what is kept and lies across
+constexpr int64_t kFewFlops = 1 << 17;  // not worth a second thread
+constexpr int64_t kKeptSteps = 64;      // that a thread packs at a time of what is kept and lies across
+constexpr int64_t kWorthWidening = 8;   // panels of a that share what was widened
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t parts_of(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
@@ -113,6 +113,7 @@ class BlockedProduct {
     int64_t a_steps, b_steps;    ///< that the panels have before this
     int64_t a_first, b_first;    ///< number of the panel that the pointer is to
     int64_t step, steps;
+    Steps kind;  ///< f32: of steps that were pairs, if steps_ is not
   };
 
   const MatrixProduct& product_;
@@ -139,8 +140,9 @@ class BlockedProduct {
   }
   uint32_t* own_group() const {
     return reinterpret_cast<uint32_t*>(product_.workspace + kept_bytes() + blocks_.sum_bytes +
-                                       omp_get_thread_num() * blocks_.group_bytes);
+                                       omp_get_thread_num() * (blocks_.group_bytes + blocks_.beside_bytes));
   }
+  float* own_beside() const { return reinterpret_cast<float*>(own_group()) + blocks_.group_bytes / 4; }
   /// The next panel of a thread's share, in a cache line of its own.
   std::atomic_ref<int64_t> next_of(int thread) const {
     std::byte* lines = product_.workspace + blocks_.bytes - product_.threads * 64;
@@ -224,7 +226,8 @@ class BlockedProduct {
                       .a_first = of_a ? group.begin : 0,
                       .b_first = of_a ? 0 : group.begin,
                       .step = part.first_step,
-                      .steps = part.steps};
+                      .steps = part.steps,
+                      .kind = steps_};
       if (product_.b.packed) take_packed(block, meeting);
       meet(block, meeting, of_a ? group : all, of_a ? all : group, ahead);
     }
@@ -240,18 +243,40 @@ class BlockedProduct {
   /// A few panels of b stay in the core's L2 while those of a pass.
   void meet(const Block& block, const Meeting& meeting, Range a, Range b, Ahead ahead) {
     int64_t lines = parts_of(ahead.lines(), (a.end - a.begin) * (b.end - b.begin));
-    int64_t beside = kBesideBytes / (4 * kTileColumns * (meeting.steps + 1));
-    beside = beside < 4 ? 4 : beside;
-    for (int64_t first = b.begin; first < b.end; first += beside)
+    bool widens = blocks_.beside_bytes > 0 && a.end - a.begin >= kWorthWidening;
+    for (int64_t first = b.begin; first < b.end; first += blocks_.beside) {
+      int64_t end = least(first + blocks_.beside, b.end);
+      Meeting near = widens ? with_widened(meeting, first, end) : meeting;
       for (int64_t i = a.begin; i < a.end; ++i) {
         int64_t rows = least(kTileRows, block.rows - i * kTileRows), wide = panels_for(rows);
-        int64_t end = least(first + beside, b.end);
         for (int64_t j = first; j < end; j += wide) {
           while (wide > end - j) wide /= 2;
           ahead.fetch(lines * wide);
-          multiply_tile(block, meeting, i, j, rows, wide);
+          multiply_tile(block, near, i, j, rows, wide);
         }
       }
+    }
+  }
+
+  /// The meeting with panels [first, end) of b as f32, in this thread's workspace.
+  Meeting with_widened(const Meeting& meeting, int64_t first, int64_t end) const {
+    Meeting widened = meeting;
+    widened.b = reinterpret_cast<const uint32_t*>(own_beside());
+    widened.b_stride = 2 * kTileColumns * meeting.steps;
+    widened.b_steps = 0, widened.b_first = first, widened.kind = Steps::f32;
+    for (int64_t j = first; j < end; ++j) {
+      const float* from = reinterpret_cast<const float*>(b_panel_of(meeting, j));
+      float* to = own_beside() + (j - first) * widened.b_stride;
+      for (int64_t s = 0; s < meeting.steps; ++s, from += kTileColumns, to += 2 * kTileColumns)
+        for (int half = 0; half < 2; ++half)
+          for (int v = 0; v < kTileColumns; v += kLanes)
+            store(to + half * kTileColumns + v, load_element(from + v, half));
+    }
+    return widened;
+  }
+
+  const uint32_t* b_panel_of(const Meeting& meeting, int64_t panel) const {
+    return meeting.b + (panel - meeting.b_first) * meeting.b_stride + meeting.b_steps * kTileColumns;
   }
 
   void multiply_tile(const Block& block, const Meeting& meeting, int64_t a_panel, int64_t b_panel, int64_t rows,
@@ -267,11 +292,11 @@ class BlockedProduct {
                      int64_t wide, const TileEnds& ends) {
     const uint32_t* a =
         meeting.a + (a_panel - meeting.a_first) * meeting.a_stride + meeting.a_steps * rows * elements_of(steps_);
-    const uint32_t* b = meeting.b + (b_panel - meeting.b_first) * meeting.b_stride + meeting.b_steps * kTileColumns;
-    Tile tile_of_rows = tile_for(steps_, rows, wide);
+    const uint32_t* b = b_panel_of(meeting, b_panel);
+    Tile tile_of_rows = tile_for(meeting.kind, rows, wide);
+    int64_t steps = meeting.steps * (meeting.kind == steps_ ? 1 : 2);
     auto multiply = [&](const TileEnds& to) {
-      tile_of_rows(meeting.steps, reinterpret_cast<const float*>(a), reinterpret_cast<const float*>(b),
-                   meeting.b_stride, to);
+      tile_of_rows(steps, reinterpret_cast<const float*>(a), reinterpret_cast<const float*>(b), meeting.b_stride, to);
     };
     if (columns == wide * kTileColumns) return multiply(ends);
 

@@ -29,10 +29,12 @@ struct Blocks {
   int64_t span = 0;                         ///< steps that are kept at a time
   int64_t steps = 0;                        ///< that a tile adds up in registers
   int64_t group = 0;                        ///< panels that a thread packs at a time
+  int64_t beside = 0;                       ///< panels of b that a group of a meets together
   int64_t kept_panel = 0, group_panel = 0;  ///< bytes from one packed panel to the next
   int64_t total_steps = 0;
   int64_t kept_bytes = 0, sum_bytes = 0, group_bytes = 0;  ///< of workspace, in this order; group_bytes for each thread
-  int64_t bytes = 0;                                       ///< of all workspace: at its end, a cache line a thread
+  int64_t beside_bytes = 0;  ///< behind each thread's group: `beside` panels of pairs as f32; 0: not widened so
+  int64_t bytes = 0;         ///< of all workspace: at its end, a cache line a thread
 };
 Blocks blocks_of(Isa isa, const ProductExtents& extents, int threads);
 
