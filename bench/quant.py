@@ -7,8 +7,8 @@ Q4_1 as it was published, and in other types as llama.cpp's quantizer makes them
 512 tokens, 64 greedy ones behind it. What both compute is compared before anything is timed; then both run by turns, on
 the same number of threads: llama.cpp in this process, lathe in another. llama.cpp's threads wait for each other by spinning, and
 lose much to other work on the machine: run it at real-time priority.
-perplexity: --chunks of 512 tokens at the beginning of --text (../shared/data/wikitext2/wiki.test.raw), as llama-perplexity
-counts, of SmolLM2 in its types and of Gemma 3 270M; by lathe in f32 and bf16.
+perplexity: --chunks of 512 tokens at the beginning of --text (../shared/data/wikitext2/wiki.test.raw; 0: all of it), as
+llama-perplexity counts, of SmolLM2 in its types and of Gemma 3 270M; by lathe in f32 and bf16.
 """
 import argparse, ctypes, glob, json, os, statistics, subprocess, tempfile, time
 
@@ -198,7 +198,8 @@ def scored_by_peer(path, text, chunks):
     raw = text.encode()
     ids = (peer.llama_token * len(raw))()
     count = peer.llama_tokenize(model.vocabulary, raw, len(raw), ids, len(ids), True, False)
-    assert count >= (chunks + 1) * PROMPT, f"{count} tokens are too few"
+    assert count >= (chunks + 1) * PROMPT or chunks == 0, f"{count} tokens are too few"
+    chunks = chunks or count // PROMPT
     batch, sums = peer.llama_batch_init(PROMPT, 0, 1), []
     for chunk in range(chunks):
         tokens = ids[chunk * PROMPT:(chunk + 1) * PROMPT]
@@ -215,20 +216,22 @@ def scored_by_peer(path, text, chunks):
             sums.append(row.max() + numpy.log(numpy.exp(row - row.max()).sum()) - row[tokens[i + 1]])
     end = peer.llama_detokenize(model.vocabulary, ids, chunks * PROMPT, None, 0, True, False)
     model.close()
-    return numpy.exp(numpy.mean(sums)), -end
+    return numpy.exp(numpy.mean(sums)), chunks, -end
 
 
 def perplexity(paths, text, chunks, folder):
     whole = open(text, newline="").read()
     for path in paths:
-        theirs, size = scored_by_peer(path, whole[:chunks * PROMPT * 8], chunks)
-        open(f"{folder}/text.txt", "wb").write(whole.encode()[:size + 1000])  # some hundred tokens more, no chunk
+        theirs, scored, size = scored_by_peer(path, whole[:chunks * PROMPT * 8] if chunks else whole, chunks)
+        print(f"{os.path.basename(path)}, {scored} chunks: llama.cpp {theirs:.4f}", flush=True)
+        text_bytes = whole.encode()[:size + 1000] if chunks else whole.encode()  # some hundred tokens more, no chunk
+        open(f"{folder}/text.txt", "wb").write(text_bytes)
         for dtype in ("f32", "bf16"):
             done = subprocess.run([f"{root}/build/release/lathe", "evaluate", "perplexity", path, f"{folder}/text.txt", "--protocol",
                                    "llama.cpp", "--dtype", dtype, "--json"], env=ENVIRONMENT, check=True, capture_output=True)
             ours = json.loads(done.stdout)
-            assert ours["tokens"] == chunks * (PROMPT // 2 - 1), (ours["tokens"], chunks)
-            print(f"{os.path.basename(path)}, {chunks} chunks: lathe {dtype} {ours['perplexity']:.4f}, llama.cpp {theirs:.4f}, "
+            assert ours["tokens"] == scored * (PROMPT // 2 - 1), (ours["tokens"], scored)
+            print(f"{os.path.basename(path)}, {scored} chunks: lathe {dtype} {ours['perplexity']:.4f}, llama.cpp {theirs:.4f}, "
                   f"{100 * (ours['perplexity'] / theirs - 1):+.2f} %", flush=True)
 
 
