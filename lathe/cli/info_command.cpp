@@ -14,6 +14,7 @@
 #include "lathe/files/model_card.h"
 #include "lathe/files/model_config.h"
 #include "lathe/models/family.h"
+#include "lathe/models/task.h"
 #include "lathe/tokenize/chat_template_files.h"
 #include "lathe/tokenize/tokenizer.h"
 
@@ -55,7 +56,10 @@ struct Description {
     for (const auto& [type, share] : shares) bytes += share.bytes;
     return bytes;
   }
-  int64_t cache_numbers() const { return 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim; }
+  int64_t cache_numbers() const {
+    if (family_named(config.model_type).reading == Reading::encoder) return 0;
+    return 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim;
+  }
 };
 
 std::map<std::string, Share> shares_of(const TensorFiles& files) {
@@ -109,7 +113,7 @@ void print(const Description& d) {
     std::cout << label << value << '\n';
   };
   line("name", d.card.name);
-  line("architecture", text(d.config.model_type, " (", family_named(d.config.model_type).architecture, ")"));
+  line("architecture", text(d.config.model_type, " (", architecture_of(d.config), ")"));
   line("parameters", text(format_count(d.parameters), " (", format_short_count(double(d.parameters)), ")"));
   line("shape", shape_of(d.config));
   line("context", format_count(d.config.max_position_embeddings) + " tokens");
@@ -119,8 +123,9 @@ void print(const Description& d) {
                   format_bytes(share.bytes)));
   line("memory", text("f32 ", format_bytes(4 * d.parameters), ", bf16 ", format_bytes(2 * d.parameters), ", q8_0 ",
                       format_bytes(d.parameters * 34 / 32), ", q4_0 ", format_bytes(d.parameters * 18 / 32)));
-  line("", text("and for each token in use: f32 ", format_bytes(4 * d.cache_numbers()), ", bf16 ",
-                format_bytes(2 * d.cache_numbers())));
+  if (d.cache_numbers() > 0)
+    line("", text("and for each token in use: f32 ", format_bytes(4 * d.cache_numbers()), ", bf16 ",
+                  format_bytes(2 * d.cache_numbers())));
   line("licence", d.card.license.empty() ? "not said" : d.card.license);
   line("tokenizer", d.tokenizer);
   line("chat template",
@@ -134,7 +139,7 @@ void print_json_of(const Description& d) {
   const ModelConfig& c = d.config;
   ordered_json json = {{"name", d.card.name},
                        {"model_type", c.model_type},
-                       {"architecture", family_named(c.model_type).architecture},
+                       {"architecture", architecture_of(c)},
                        {"parameters", d.parameters},
                        {"num_hidden_layers", c.num_hidden_layers},
                        {"hidden_size", c.hidden_size},

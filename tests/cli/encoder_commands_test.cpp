@@ -84,6 +84,13 @@ class EncoderCommands : public testing::Test {
 };
 fs::path EncoderCommands::directory_;
 
+TEST_F(EncoderCommands, InfoNamesTheFilesArchitectureAndNoCacheOfAnEncoder) {
+  ProgramResult result = run_lathe({"info", path("bert"), "--json"});
+  ASSERT_EQ(result.status, 0) << result.errors;
+  EXPECT_EQ(json::parse(result.output)["architecture"], "BertModel");
+  EXPECT_EQ(json::parse(result.output)["cache_bytes_per_token_bf16"], 0);
+}
+
 TEST_F(EncoderCommands, EmbedGivesVectorsInTheOrderOfTheTexts) {
   std::string texts = file("texts.txt", "two words\na much longer line of words\nx\n");
   auto together = vectors({"first", "--file", texts, "--batch", "3"});
