@@ -16,7 +16,7 @@
 
 namespace lathe {
 
-constexpr int kRingWarps = 8;    ///< that multiply
+constexpr int kRingWarps = 8;    ///< that share the depth of a piece
 constexpr int kWeightRows = 16;  ///< of a tile: a warp's mma
 constexpr int kNarrowRows = 8;   ///< of x in a tile
 constexpr int kDepthStep = 32;   ///< of a warp
@@ -35,17 +35,20 @@ struct NarrowProduct {
   bool add;
 };
 
-/// A block computes `weight_tiles` tiles of columns at a time.
-template <int row_tiles_, int weight_tiles_, int tile_bytes>
+/// A block computes `weight_tiles` tiles of columns at a time. Each part of a piece is met by `row_groups` warps, of
+/// which each has `row_tiles` of x.
+template <int row_tiles_, int weight_tiles_, int tile_bytes, int stages_ = weight_tiles_ == 1 ? 3 : 2,
+          int row_groups_ = 1>
 struct Sharing {
-  static constexpr int row_tiles = row_tiles_, weight_tiles = weight_tiles_;
-  static constexpr int threads = 32 * (kRingWarps + 1), columns = kWeightRows * weight_tiles;
-  static constexpr int rows = kNarrowRows * row_tiles, stages = weight_tiles == 1 ? 3 : 2;
+  static constexpr int row_tiles = row_tiles_, weight_tiles = weight_tiles_, row_groups = row_groups_;
+  static constexpr int warps = kRingWarps * row_groups;  ///< that multiply
+  static constexpr int threads = 32 * (warps + 1), columns = kWeightRows * weight_tiles;
+  static constexpr int rows = kNarrowRows * row_tiles * row_groups, stages = stages_;
   static constexpr int stage_bytes = weight_tiles * tile_bytes;
   static constexpr int tile_sums = rows * kPaddedSums, sums = kRingWarps * weight_tiles * tile_sums;
   static constexpr int shared_bytes = stages * (stage_bytes + 2 * int(sizeof(uint64_t))) + sums * int(sizeof(float));
   static constexpr int room = (kMostShared + 1024) / (shared_bytes + 1024);
-  static constexpr int blocks = row_tiles == 1 ? std::min(room, 3) : 1;  ///< of a multiprocessor
+  static constexpr int blocks = rows == kNarrowRows ? std::min(room, 3) : 1;  ///< of a multiprocessor
 };
 
 template <class S>
@@ -64,15 +67,17 @@ struct Ring {
         sums(reinterpret_cast<float*>(stages + S::stages * S::stage_bytes)),
         full(reinterpret_cast<uint64_t*>(sums + S::sums)),
         empty(full + S::stages) {}
+  __device__ std::byte* behind() const { return stages + S::shared_bytes; }
   __device__ std::byte* here() const { return stages + stage * S::stage_bytes; }
   __device__ void advance() {
     if (++stage == S::stages) stage = 0, parity ^= 1;
   }
 };
 
-/// partial [tile of weight rows][row of x][kPaddedSums] of one warp.
+/// partial [tile of weight rows][row of x][kPaddedSums] of the warps with one part of depth.
 template <class S>
-__device__ void put_sums(const RingSums<S>& sums, float* partial) {
+__device__ void put_sums(const RingSums<S>& sums, float* partial, int row_group) {
+  partial += row_group * S::row_tiles * kNarrowRows * kPaddedSums;
   int lane = int(threadIdx.x) % 32, weight_row = lane / 4, row = lane % 4 * 2;
 #pragma unroll
   for (int i = 0; i < S::weight_tiles; ++i)
@@ -80,7 +85,7 @@ __device__ void put_sums(const RingSums<S>& sums, float* partial) {
     for (int j = 0; j < S::row_tiles; ++j)
 #pragma unroll
       for (int n = 0; n < 4; ++n)
-        partial[((i * S::row_tiles + j) * kNarrowRows + row + n % 2) * kPaddedSums + weight_row + n / 2 * 8] =
+        partial[i * S::tile_sums + (j * kNarrowRows + row + n % 2) * kPaddedSums + weight_row + n / 2 * 8] =
             sums[i][j][n];
 }
 
@@ -97,7 +102,7 @@ __device__ void finish(const NarrowProduct& p, int row, int column, float value)
 /// Adds the warps' sums, in order.
 template <class S, class Out>
 __device__ void add_sums(const NarrowProduct& p, const float* partial, int first_weight_row) {
-  for (int i = int(threadIdx.x); i < S::rows * S::columns; i += 32 * kRingWarps) {
+  for (int i = int(threadIdx.x); i < S::rows * S::columns; i += 32 * S::warps) {
     int row = i / S::columns, tile = i % S::columns / kWeightRows, weight_row = i % kWeightRows;
     int column = first_weight_row + i % S::columns;
     if (row >= p.rows || column >= p.columns) continue;
@@ -116,6 +121,7 @@ __device__ void add_sums(const NarrowProduct& p, const float* partial, int first
 ///   void copy<S>(p, first, k, to, full, policy, lane): begins to copy it, called by a warp
 ///   Lane<S>: begin(p) reads x of a warp's part of the first piece, after earlier kernels ended; multiply(p, source,
 ///     staged, k, next, sums) adds the part of the piece at k and reads x of the piece at `next`
+/// One with kOwnsMemory gets begin(p, source, shared memory behind S::shared_bytes).
 template <class S, class Out, class Source>
 __global__ void __launch_bounds__(S::threads, S::blocks) multiply_by_ring(NarrowProduct p, Source source) {
 #ifndef LATHE_NO_GROUPS
@@ -124,13 +130,13 @@ __global__ void __launch_bounds__(S::threads, S::blocks) multiply_by_ring(Narrow
   let_later_kernels_begin();
   if (int(threadIdx.x) < S::stages) {
     barrier_start(ring.full + threadIdx.x, 1);
-    barrier_start(ring.empty + threadIdx.x, kRingWarps);
+    barrier_start(ring.empty + threadIdx.x, S::warps);
   }
   show_barriers();
   __syncthreads();
   int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
   const int further = int(gridDim.x) * S::columns;
-  if (warp == kRingWarps) {
+  if (warp == S::warps) {
     if (!source.is_constant) wait_for_earlier_kernels();
     uint64_t policy = read_once_policy();
     for (int first = int(blockIdx.x) * S::columns; first < p.columns; first += further)
@@ -145,7 +151,10 @@ __global__ void __launch_bounds__(S::threads, S::blocks) multiply_by_ring(Narrow
   }
   wait_for_earlier_kernels();
   typename Source::template Lane<S> own;
-  own.begin(p);
+  if constexpr (requires { Source::kOwnsMemory; })
+    own.begin(p, source, ring.behind());
+  else
+    own.begin(p);
   for (int first = int(blockIdx.x) * S::columns; first < p.columns; first += further) {
     RingSums<S> sums = {};
     for (int k = 0; k < p.depth; k += kPieceDepth, ring.advance()) {
@@ -154,9 +163,9 @@ __global__ void __launch_bounds__(S::threads, S::blocks) multiply_by_ring(Narrow
       __syncwarp();
       if (lane == 0) barrier_arrive(ring.empty + ring.stage);
     }
-    wait_for_threads<32 * kRingWarps>(1);  // the last sums were read
-    put_sums<S>(sums, ring.sums + warp * S::weight_tiles * S::tile_sums);
-    wait_for_threads<32 * kRingWarps>(1);
+    wait_for_threads<32 * S::warps>(1);  // the last sums were read
+    put_sums<S>(sums, ring.sums + warp % kRingWarps * S::weight_tiles * S::tile_sums, warp / kRingWarps);
+    wait_for_threads<32 * S::warps>(1);
     add_sums<S, Out>(p, ring.sums, first);
   }
 #endif

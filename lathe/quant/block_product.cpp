@@ -49,7 +49,8 @@ Tensor workspace_for(const BlockProduct& product) {
 
 int64_t gpu_weight_bytes(const BlockProduct& product) {
   Shape weight = shape_of(product.parts);
-  return (weight.elements() * size_of(product.x.dtype()) + 255) / 256 * 256;
+  int64_t split_rows = weight[1] / 32 * kSplitRowsBytes;
+  return (std::max(weight.elements() * size_of(product.x.dtype()), split_rows) + 255) / 256 * 256;
 }
 
 bool needs_wide(std::span<const BlockMatrix> parts) {

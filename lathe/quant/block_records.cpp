@@ -15,14 +15,15 @@ struct RecordWriter {
   BlockRecords records;
   std::atomic<bool>& beyond;
 
+  uint8_t nibble(uint8_t code) const {
+    return format.table.empty() && !records.lows ? uint8_t(code + 8 - format.offset) : code;
+  }
   void put_code(std::byte* record, int row, int element, uint8_t code) const {
-    int lane = row % 8 * 4 + element % 16 / 4, place = row / 8 * 8 + element / 16 * 4 + element % 4;
-    if (records.code_bits == 8) {
-      record[lane * 16 + place] = std::byte(int8_t(format.value(code)));
-      return;
-    }
-    std::byte& pair = record[lane * 8 + place / 2];
-    pair |= std::byte(place % 2 ? code << 4 : code);
+    int lane = row % 8 * 4 + element % 16 / 4, half = element / 16;
+    if (records.code_bits == 8)
+      record[lane * 16 + half * 8 + row / 8 * 4 + element % 4] = std::byte(int8_t(format.value(code)));
+    else
+      record[lane * 8 + row / 8 * 4 + element % 4] |= std::byte(nibble(code) << 4 * half);
   }
   void put_half(std::byte* to, float value) const {
     if (!(std::abs(value) < 65504)) beyond = true;
@@ -31,11 +32,12 @@ struct RecordWriter {
   }
   void put(const BlockParts& parts, int first, int row, std::byte* record) const {
     for (int i = 0; i < BlockRecords::kDepth; ++i) put_code(record, row, i, parts.codes[first + i]);
-    std::byte* scales = record + records.code_bytes() + row * records.groups * 2;
+    std::byte* scales = record + records.code_bytes() + row / 8 * 2;
     for (int g = 0; g < records.groups; ++g) {
       int64_t group = first / format.group + g;
-      put_half(scales + 2 * g, parts.scale * float(parts.scales[group]));
-      if (records.lows) put_half(scales + records.scale_bytes() + 2 * g, parts.low * float(parts.lows[group]));
+      std::byte* to = scales + (row % 8 * records.groups + g) * 4;
+      put_half(to, parts.scale * float(parts.scales[group]));
+      if (records.lows) put_half(to + records.scale_bytes(), parts.low * float(parts.lows[group]));
     }
   }
 };

@@ -5,11 +5,12 @@
 namespace lathe {
 
 /// How a GPU has a BlockMatrix: tiles of 16 rows, the last filled up with zeros; a tile is a record for each 32
-/// elements of depth, so that any stretch of depth of a tile is one run of bytes. A record has 16 bytes of codes for
-/// each lane of the warp that multiplies it (8 where codes have 4 bits): lane 4 r + q those of row r, then of row r +
-/// 8, elements 4 q to 4 q + 3 and 16 + 4 q to 16 + 4 q + 3; then f16 scales [16 rows, groups], then lows of the same
-/// shape where there are any. A code of 8 bits is the signed value itself; one of 4 bits, of which the first element
-/// has the low nibble, stands for code - offset or table[code], as in its format.
+/// elements of depth, so that any stretch of depth of a tile is one run of bytes. A record has codes for each lane of
+/// the warp that multiplies it: of 8 bits, lane 4 r + q has elements 4 q to 4 q + 3 of row r, then of row r + 8, then
+/// both rows' elements 16 + 4 q to 16 + 4 q + 3; of 4 bits, the latter are the high nibbles of the former's bytes. Then
+/// f16 scales [8, groups, 2], of rows r and r + 8 side by side, then lows of the same shape where there are any. A code
+/// of 8 bits is the signed value itself. One of 4 bits stands for table[code] as in its format, for itself where there
+/// are lows, else for code - 8.
 struct BlockRecords {
   int code_bits;  ///< 4 or 8
   int groups;     ///< of 32 elements: 1 or 2

@@ -59,6 +59,31 @@ TEST_P(GpuBlocks, MultiplyAsTheirNumbers) {
   }
 }
 
+/// The first row of x, multiplied with `rows` - 1 others.
+std::vector<float> first_row(const BlockWeight& weight, int64_t rows, int64_t in) {
+  Tensor x = noise({rows, in}, DType::bf16, 9);
+  std::vector<float> all = values_of(weight.multiply(x, {}));
+  all.resize(all.size() / size_t(rows));
+  return all;
+}
+
+/// Through shared memory and through workspace, tiles of 8 to 32 rows; whole pieces of depth and parts of them.
+TEST_P(GpuBlocks, GiveARowTheSameBitsInAnyCompany) {
+  const BlockFormat& format = *find_block_format(GetParam());
+  for (int64_t in : {int64_t{2048}, int64_t{5632}, format.elements * 7}) {
+    Runtime runtime({Backend::cuda}, 1 << 28);
+    BlockWeight weight(in, {{&format, {whole_matrix("w", 70, in)}}, {&format, {whole_matrix("v", 2120, in)}}});
+    weight.materialize(DType::bf16);
+    Inventory inventory;
+    weight.list(inventory);
+    fill(inventory, {&format, &format});
+    weight.prepare();
+    std::vector<float> alone = first_row(weight, 1, in);
+    for (int64_t rows : {2, 5, 8, 9, 17, 32})
+      EXPECT_EQ(first_row(weight, rows, in), alone) << rows << " rows of " << in;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, GpuBlocks,
                          testing::Values("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q8_K", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
                                          "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"));
