@@ -1,5 +1,6 @@
 // The dense products of training steps and of decoding on a GPU: forward, gradient of x (dx) and of the weight (dw).
-// Shares are of the best rate of 8192 x 8192 x 8192 in the same run; decoding's of what a copy reads and writes.
+// Shares are of the best rate of 8192 x 8192 x 8192 in the same run; decoding's, which blocks do too, of what a copy
+// reads and writes.
 // usage: gpu_matmul_bench
 #include <algorithm>
 #include <chrono>
@@ -12,6 +13,7 @@
 #include "lathe/ops/matmul_fp8.h"
 #include "lathe/ops/matmul_packed.h"
 #include "lathe/ops/matmul_product.h"
+#include "lathe/quant/block_records.h"
 #include "lathe/tensor/random.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
@@ -206,23 +208,59 @@ double copy_rate() {
   return 2.0 * double(from.bytes()) / seconds_of([&] { copy(from, to); });
 }
 
-/// Weights in turn, more of them than the caches hold.
+void report_decoding(const char* format, const Weights& w, int64_t rows, double bytes, double seconds, double copying) {
+  printf("decode %-5s %-8s %2ld rows %6ld %6ld %8.2f us %6.0f GB/s, share of copy %.3f\n", format, w.name, long(rows),
+         long(w.out), long(w.in), seconds * 1e6, bytes / seconds / 1e9, bytes / seconds / copying);
+}
+
+constexpr int64_t kDecodedBytes = 640 << 20;  ///< of weights that are multiplied in turn: more than the caches hold
+
 void decode(double copying) {
-  constexpr int64_t kBytes = 640 << 20;
   for (Weights w : kSteps.back().weights)
     for (int64_t rows : {1, 4, 8, 16, 32, 64}) {
       Tensor x = random_tensor({rows, w.in}), y = Tensor::empty({rows, w.out}, DType::bf16);
       std::vector<PackedMatrix> weights;
-      while (int64_t(weights.size()) * w.out * w.in * 2 < kBytes)
+      while (int64_t(weights.size()) * w.out * w.in * 2 < kDecodedBytes)
         weights.push_back(pack_in_place(random_tensor({w.out, w.in})));
       double seconds = seconds_of([&] {
         for (const PackedMatrix& weight : weights) multiply({.a = {x}, .b = {weight.panels, false, weight.shape}}, y);
       });
-      seconds /= double(weights.size());
-      double rate = double(w.out * w.in * 2 + x.bytes() + y.bytes()) / seconds;
-      printf("decode      %-11s %2ld rows %6ld %6ld %9.2f us %7.0f GB/s, share of copy %.3f\n", w.name, long(rows),
-             long(w.out), long(w.in), seconds * 1e6, rate / 1e9, rate / copying);
+      report_decoding("bf16", w, rows, double(w.out * w.in * 2 + x.bytes() + y.bytes()),
+                      seconds / double(weights.size()), copying);
     }
+}
+
+/// A weight as a GPU has it, of any bytes, but halves are between 0 and 2: numbers.
+BlockMatrix random_blocks(const BlockFormat& format, const Weights& w) {
+  constexpr int64_t kPiece = 1 << 22;
+  static const std::vector<uint32_t> words = [] {
+    std::vector<uint32_t> made;
+    for (int64_t i = 0; i < kPiece / 4; ++i) made.push_back(Random(1).bits(uint64_t(i)) & 0x3fff3fff);
+    return made;
+  }();
+  Tensor blocks = Tensor::empty({BlockRecords(format).bytes_of({w.out, w.in})}, DType::u8);
+  for (int64_t first = 0; first < blocks.bytes(); first += kPiece) {
+    int64_t count = std::min(kPiece, blocks.bytes() - first);
+    Tensor piece = blocks.rows(first, count);
+    upload(std::as_bytes(std::span(words)).first(size_t(count)), piece);
+  }
+  return {&format, blocks, {w.out, w.in}, true};
+}
+
+void decode_blocks(const BlockFormat& format, double copying) {
+  for (Weights w : kSteps.back().weights) {
+    std::vector<BlockMatrix> weights;
+    for (int64_t bytes = 0; bytes < kDecodedBytes; bytes += weights.back().blocks.bytes())
+      weights.push_back(random_blocks(format, w));
+    for (int64_t rows : {1, 2, 4, 8, 16, 32}) {
+      Tensor x = random_tensor({rows, w.in});
+      double seconds = seconds_of([&] {
+        for (const BlockMatrix& weight : weights) multiply_blocks(x, {&weight, 1});
+      });
+      report_decoding(format.name.data(), w, rows, double(weights[0].blocks.bytes() + x.bytes() + rows * w.out * 2),
+                      seconds / double(weights.size()), copying);
+    }
+  }
 }
 
 int run() {
@@ -231,6 +269,7 @@ int run() {
   double copying = copy_rate();
   printf("copy %.0f GB/s read and written\n", copying / 1e9);
   decode(copying);
+  for (const char* name : {"Q8_0", "Q6_K", "Q4_K", "Q4_0"}) decode_blocks(*find_block_format(name), copying);
   double best = best_rate();
   printf("8192 x 8192 x 8192 bf16: %.1f TFLOP/s\n", best / 1e12);
   train(best);
