@@ -34,8 +34,9 @@ struct DenseSource {
   /// picture says does not matter, as x and weight agree.
   template <class S>
   struct Lane {
-    int row = int(threadIdx.x) % 32 / 4;
-    int own = int(threadIdx.x) / 32 * kPieceSteps * kDepthStep + int(threadIdx.x) % 4 * 8;
+    int warp = int(threadIdx.x) / 32 % kRingWarps, row = int(threadIdx.x) % 32 / 4;
+    int own = warp * kPieceSteps * kDepthStep + int(threadIdx.x) % 4 * 8;
+    int first_row = int(threadIdx.x) / 32 / kRingWarps * S::row_tiles * kNarrowRows;  ///< of the warp's group
     uint4 x[kPieceSteps][S::row_tiles];
 
     __device__ void begin(const NarrowProduct& p) {
@@ -47,8 +48,8 @@ struct DenseSource {
       int k = piece + own + s * kDepthStep;
 #pragma unroll
       for (int j = 0; j < S::row_tiles; ++j) {
-        int64_t at = int64_t(row + kNarrowRows * j) * p.depth + k;
-        bool any = k < p.depth && row + kNarrowRows * j < p.rows;
+        int64_t at = int64_t(first_row + row + kNarrowRows * j) * p.depth + k;
+        bool any = k < p.depth && first_row + row + kNarrowRows * j < p.rows;
         x[s][j] = any ? *reinterpret_cast<const uint4*>(p.x + at) : uint4{0, 0, 0, 0};
       }
     }

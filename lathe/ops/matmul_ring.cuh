@@ -180,15 +180,18 @@ void launch_ring(const NarrowProduct& p, const Source& source, cudaStream_t stre
   launch_early(kernel, {unsigned(blocks), S::threads, stream, S::shared_bytes}, name, p, source);
 }
 
-/// Where rows are many, two tiles at a time read x half as often, if each multiprocessor has that many.
+/// Where rows are many, two tiles at a time read x half as often, if each multiprocessor has that many; and two groups
+/// of warps share them: eight warps would wait for one another.
 template <class Out, class Source>
 void launch_ring(const NarrowProduct& p, const Source& source, cudaStream_t stream, const char* name) {
   bool one_tile = p.columns <= kMultiprocessors * kWeightRows;
   constexpr int bytes = Source::kTileBytes;
   if (p.rows <= 8) return launch_ring<Sharing<1, 1, bytes>, Out>(p, source, stream, name);
-  if (p.rows <= 16) return launch_ring<Sharing<2, 1, bytes>, Out>(p, source, stream, name);
-  one_tile ? launch_ring<Sharing<4, 1, bytes>, Out>(p, source, stream, name)
-           : launch_ring<Sharing<4, 2, bytes>, Out>(p, source, stream, name);
+  if (p.rows <= 16)
+    return one_tile ? launch_ring<Sharing<1, 1, bytes, 3, 2>, Out>(p, source, stream, name)
+                    : launch_ring<Sharing<1, 2, bytes, 2, 2>, Out>(p, source, stream, name);
+  one_tile ? launch_ring<Sharing<2, 1, bytes, 3, 2>, Out>(p, source, stream, name)
+           : launch_ring<Sharing<2, 2, bytes, 2, 2>, Out>(p, source, stream, name);
 }
 
 }  // namespace lathe
