@@ -48,19 +48,21 @@ class Forward {
       *highest_, *totals_;
 
   void begin(const SequenceHeads<T>& at, const QueryTile& tile) {
-    copy_rows<Units>(at.q.row(tile.first), at.q.stride, tile.count, in_.spec.head_dim, sums_, kQueryTile, dim_);
-    transpose(sums_, depth_, queries_, kQueryTile, kQueryTile, depth_);
+    int64_t lanes = padded(tile.count, kLanes);  // the others are in no column of a panel
+    copy_rows<Units>(at.q.row(tile.first), at.q.stride, tile.count, in_.spec.head_dim, sums_, lanes, dim_);
+    transpose(sums_, depth_, queries_, kQueryTile, lanes, depth_);
     std::fill(sums_, sums_ + dim_ * kQueryTile, 0.0f);
     std::fill(highest_, highest_ + kQueryTile, kLowest);
     std::fill(totals_, totals_ + kQueryTile, 0.0f);
   }
 
   void load_keys(const SequenceHeads<T>& at, int64_t key) {
-    int64_t count = std::min(kKeyTile, at.span.keys - key), width = in_.spec.head_dim;
-    copy_rows<Units>(at.k.row(key), at.k.stride, count, width, keys_, kKeyTile, dim_);
+    int64_t count = std::min(kKeyTile, at.span.keys - key), width = in_.spec.head_dim,
+            padded_count = padded(count, kRows);
+    copy_rows<Units>(at.k.row(key), at.k.stride, count, width, keys_, padded_count, dim_);
     float* rows = Units::kDepth == 1 ? values_ : values_ + dim_ * kKeyTile / 2;
-    copy_rows<Units>(at.v.row(key), at.v.stride, count, width, rows, kKeyTile, dim_);
-    if constexpr (Units::kDepth == 2) pair_rows<Units>(rows, values_, kKeyTile, dim_);
+    copy_rows<Units>(at.v.row(key), at.v.stride, count, width, rows, padded_count, dim_);
+    if constexpr (Units::kDepth == 2) pair_rows<Units>(rows, values_, padded_count, dim_);
   }
 
   void add_keys(const QueryTile& tile, int64_t panel, int64_t key) {
@@ -93,13 +95,14 @@ class Forward {
   }
 
   void write(T* out, int64_t count) {
-    for (int64_t i = 0; i < kQueryTile; ++i) scores_[i] = totals_[i] > 0 ? 1 / totals_[i] : 0;
+    int64_t lanes = padded(count, kLanes);
+    for (int64_t i = 0; i < lanes; ++i) scores_[i] = totals_[i] > 0 ? 1 / totals_[i] : 0;
     for (int64_t d = 0; d < dim_; ++d)
-      for (int64_t lane = 0; lane < kQueryTile; lane += kLanes) {
+      for (int64_t lane = 0; lane < lanes; lane += kLanes) {
         float* sum = sums_ + d * kQueryTile + lane;
         store(sum, load(sum) * load(scores_ + lane));
       }
-    transpose(sums_, kQueryTile, queries_, dim_, dim_, kQueryTile);
+    transpose(sums_, kQueryTile, queries_, dim_, dim_, lanes);
     for (int64_t i = 0; i < count; ++i)
       convert_row(queries_ + i * dim_, out + i * in_.spec.heads * in_.spec.head_dim, in_.spec.head_dim);
   }
