@@ -2,6 +2,8 @@
 
 // Activations as vector loops take them; for *.simd.cpp alone.
 
+#include <type_traits>
+
 #include "lathe/ops/activation.h"
 #include "lathe/tensor/lanes.h"
 
@@ -53,6 +55,32 @@ void forward(const T* x, T* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) narrow(A::value(wide(x[i])), y[i]);
 }
+
+#ifdef LATHE_ISA_avx512
+
+/// The same of 32 bf16, rounded by the instruction that makes subnormal numbers 0, as products do: a fifth of the time.
+template <class A>
+inline void forward_32(const BF16* x, BF16* y) {
+  alignas(64) float values[32];
+#pragma omp simd
+  for (int i = 0; i < 32; ++i) values[i] = A::value(wide(x[i]));
+  for (int i = 0; i < 32; i += 16)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), __m256i(_mm512_cvtneps_pbh(_mm512_load_ps(values + i))));
+}
+
+template <class T, class A>
+requires std::is_same_v<T, BF16>
+void forward(const T* x, T* y, int64_t n) {
+  int64_t i = 0;
+  for (; i + 32 <= n; i += 32) forward_32<A>(x + i, y + i);
+  if (i == n) return;
+  BF16 rest[32] = {};
+  for (int64_t k = i; k < n; ++k) rest[k - i] = x[k];
+  forward_32<A>(rest, rest);
+  for (int64_t k = i; k < n; ++k) y[k] = rest[k - i];
+}
+
+#endif
 
 /// Calls run with the element type and the activation.
 template <class Run>
