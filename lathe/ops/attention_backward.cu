@@ -117,10 +117,10 @@ void attention_backward_cuda(const AttentionInput& in, const Tensor& out, const 
   if (out.elements() == 0 || in.kv.elements() == 0) return clear_gradients(dq, dkv, dbias);
   BackwardCall call{in, out, logsumexp, dout, dq, dkv, dbias, bias_parts, workspace};
   Intervals intervals = find_intervals(in, workspace);
+  bool packs = packs_fit(8, in.spec.head_dim, {&out, &dout, &dq, &dkv});
+  if (packs && has_groups(in)) return backward_groups(in, out, call.view<bf16>(intervals), workspace);
   visit_device(dq.dtype(), [&]<class T>(Element<T>) { launch_delta(call, call.view<T>(intervals)); });
-  bool packs = packs_fit(8, in.spec.head_dim, {&out, &dout, &dq, &dkv}), done = packs && has_groups(in);
-  if (done) backward_groups(in, call.view<bf16>(intervals), dq);
-  done = done || (packs && visit_tiles(in, [&]<int dim>() { backward_tiles<dim>(call, call.view<bf16>(intervals)); }));
+  bool done = packs && visit_tiles(in, [&]<int dim>() { backward_tiles<dim>(call, call.view<bf16>(intervals)); });
   if (!done)
     visit_device(dq.dtype(), [&]<class T>(Element<T>) {
       key_elements<T>(call, call.view<T>(intervals));

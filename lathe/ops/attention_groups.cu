@@ -47,38 +47,55 @@ void launch_forward(const AttentionView<bf16>& view, Tensor& out, Tensor& logsum
   check_launch("attention forward groups");
 }
 
-template <int dim, Gradients which>
-void launch_gradients(const BackwardView<bf16>& view, cudaStream_t stream) {
-  constexpr int bytes = GroupBackwardShared<dim>::kBytes;
+/// How many blocks walk the same head, at least, and the same chain of tiles of keys: more would wait for each other's
+/// sums when they begin, fewer would read more than the L2 cache holds.
+constexpr int kBlocksOfHead = 8, kBlocksOfChain = 4;
+
+template <int dim>
+BackwardMaps maps_of(const BackwardView<bf16>& view) {
   const AttentionView<bf16>& in = view.in;
-  auto kernel = attention_backward_groups<dim, which>;
-  allow_shared(reinterpret_cast<const void*>(kernel), bytes);
-  GroupGrid keys = grid_of(in.memory_tokens, in.heads / in.group, int64_t(in.tokens) * dim * 4 * in.group);
-  GroupGrid queries = grid_of(in.tokens, in.heads, int64_t(in.memory_tokens) * dim * 4 / in.group);
-  int pieces = which == Gradients::of_queries ? 0 : keys.tiles * keys.heads;
-  if (which != Gradients::of_keys) pieces += queries.tiles * queries.heads;
-  kernel<<<unsigned(std::min(pieces, multiprocessors())), kGroupThreads, bytes, stream>>>(view, keys, queries);
-  check_launch("attention backward groups");
+  constexpr int queries = BackwardSteps<dim>::kQueries;
+  int64_t columns = int64_t(in.heads) * dim, key_columns = columns / in.group;
+  return {tiles_of_matrix(in.q, in.tokens, columns, in.query_row, queries),
+          tiles_of_matrix(in.k, in.memory_tokens, key_columns, in.key_row, kGroupRows),
+          tiles_of_matrix(in.v, in.memory_tokens, key_columns, in.key_row, kGroupRows),
+          tiles_of_matrix(view.dout, in.tokens, columns, columns, queries)};
 }
 
-/// Of heads of 128 the sums of keys leave products no registers to overlap, and would slow down those of queries too.
+BackwardSums sums_of(const AttentionInput& in, Tensor& workspace) {
+  GroupFloats floats = group_floats(in);
+  float* all = on_device<float>(workspace);
+  return {int(floats.tiles),
+          all + floats.statistics,
+          reinterpret_cast<int2*>(all + floats.walks),
+          reinterpret_cast<int*>(all + floats.order),
+          reinterpret_cast<int*>(all + floats.turns),
+          all + floats.sums};
+}
+
 template <int dim>
-void launch_backward(const BackwardView<bf16>& view, cudaStream_t stream) {
-  if constexpr (dim == 64) {
-    launch_gradients<dim, Gradients::of_all>(view, stream);
-  } else {
-    launch_gradients<dim, Gradients::of_keys>(view, stream);
-    launch_gradients<dim, Gradients::of_queries>(view, stream);
-  }
+void launch_backward(const BackwardView<bf16>& view, const bf16* out, const BackwardSums& to, cudaStream_t stream) {
+  constexpr int bytes = BackwardShared<dim>::kBytes, queries = BackwardSteps<dim>::kQueries;
+  const AttentionView<bf16>& in = view.in;
+  unsigned key_tiles = tiles_of(in.memory_tokens, kGroupRows);
+  int64_t lanes = int64_t(to.tiles) * queries * in.heads * dim / 8;
+  attention_statistics<dim><<<tiles_of(lanes, kThreads), kThreads, 0, stream>>>(view, out, to);
+  attention_walks<dim><<<tiles_of(key_tiles * 32, kThreads), kThreads, 0, stream>>>(view, to, int(key_tiles));
+  int kv_heads = in.heads / in.group, pieces = int(key_tiles) * kv_heads;
+  int at_once = std::clamp(multiprocessors() / kBlocksOfHead, 1, kv_heads);
+  attention_order<<<1, 512, 0, stream>>>(to, int(key_tiles), std::max(1, multiprocessors() / kBlocksOfChain / at_once));
+  auto kernel = attention_backward_groups<dim>;
+  allow_shared(reinterpret_cast<const void*>(kernel), bytes);
+  GroupGrid grid{int(key_tiles), kv_heads, at_once};
+  int blocks = std::min(pieces, multiprocessors());
+  kernel<<<unsigned(blocks), kGroupThreads, bytes, stream>>>(view, maps_of<dim>(view), to, grid);
+  check_launch("attention backward groups");
 }
 
 }  // namespace
 
 bool has_groups(const AttentionInput& in) {
-  if (!kBuiltForGroups || !device_has_groups()) return false;
-  bool fits = in.q.dtype() == DType::bf16 && packs_fit(8, in.spec.head_dim, {&in.q, &in.kv});
-  bool plain = !has_shape(in.spec) && !in.memory_lengths && in.spec.scale > 0;
-  return fits && plain && (in.spec.head_dim == 64 || in.spec.head_dim == 128);
+  return kBuiltForGroups && fits_groups(in) && device_has_groups() && packs_fit(8, in.spec.head_dim, {&in.q, &in.kv});
 }
 
 void forward_groups(const AttentionInput& in, const Intervals& intervals, Tensor& out, Tensor& logsumexp) {
@@ -89,11 +106,12 @@ void forward_groups(const AttentionInput& in, const Intervals& intervals, Tensor
     launch_forward<128>(view, out, logsumexp);
 }
 
-void backward_groups(const AttentionInput& in, const BackwardView<bf16>& view, Tensor& dq) {
+void backward_groups(const AttentionInput& in, const Tensor& out, const BackwardView<bf16>& view, Tensor& workspace) {
+  BackwardSums to = sums_of(in, workspace);
   if (in.spec.head_dim == 64)
-    launch_backward<64>(view, stream_of(dq));
+    launch_backward<64>(view, on_device<const bf16>(out), to, stream_of(workspace));
   else
-    launch_backward<128>(view, stream_of(dq));
+    launch_backward<128>(view, on_device<const bf16>(out), to, stream_of(workspace));
 }
 
 }  // namespace lathe

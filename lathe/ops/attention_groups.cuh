@@ -14,6 +14,8 @@ constexpr int kCopyRegisters = dim == 64 ? 88 : 56;
 template <int dim>
 constexpr int kComputeRegisters = dim == 64 ? 208 : 224;
 
+constexpr int kBackwardCopyRegisters = 56, kBackwardRegisters = 224;  ///< two threads copy
+
 constexpr int kGroupWarps = kGroupThreads / 32;
 
 /// Pieces of work: each of `tiles` of kGroupRows rows for each of `heads`. Heads take turns, `at_once` of them, as many

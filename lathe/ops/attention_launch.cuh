@@ -36,10 +36,11 @@ bool visit_tiles(const AttentionInput& in, Visitor&& visitor) {
 /// Attention over tiles, of all sequences.
 void attention_forward_cuda(const AttentionInput& in, Tensor& out, Tensor& logsumexp, Tensor& workspace);
 
-/// Whether there are kernels for warpgroups that do this; attention by them; its gradients without dbias.
+/// Whether there are kernels for warpgroups that do this; attention by them; its gradients without dbias, for which the
+/// view's delta is not needed.
 bool has_groups(const AttentionInput& in);
 void forward_groups(const AttentionInput& in, const Intervals& intervals, Tensor& out, Tensor& logsumexp);
-void backward_groups(const AttentionInput& in, const BackwardView<bf16>& view, Tensor& dq);
+void backward_groups(const AttentionInput& in, const Tensor& out, const BackwardView<bf16>& view, Tensor& workspace);
 
 /// Whether scores are more than scaled dot products.
 inline bool has_shape(const AttentionSpec& spec) { return spec.softcap > 0 || spec.bias; }

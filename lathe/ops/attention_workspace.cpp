@@ -1,6 +1,7 @@
 #include "lathe/ops/attention_workspace.h"
 
 #include <array>
+#include <utility>
 
 namespace lathe {
 namespace {
@@ -15,7 +16,29 @@ int64_t interval_floats(const AttentionInput& in) {
   return query_tiles * (4 * kIntervalTile + 4) + (in.memory_lengths ? 0 : 2 * key_tiles) + 2;
 }
 
-int64_t cuda_backward_floats(const AttentionInput& in) { return interval_floats(in) + in.spec.heads * in.q.shape()[0]; }
+bool fits_groups(const AttentionInput& in) {
+  const AttentionSpec& spec = in.spec;
+  bool plain = spec.softcap == 0 && !spec.bias && !in.memory_lengths && spec.scale > 0;
+  return plain && in.q.dtype() == DType::bf16 && (spec.head_dim == 64 || spec.head_dim == 128);
+}
+
+GroupFloats group_floats(const AttentionInput& in) {
+  constexpr int64_t kAligned = 32, kRows = 128;
+  int64_t queries = in.spec.head_dim == 64 ? 128 : 64, tiles = blocks_of(in.q.shape()[0], queries);
+  GroupFloats floats{tiles};
+  floats.all = padded(interval_floats(in), kAligned);
+  auto part = [&](int64_t count) { return std::exchange(floats.all, floats.all + padded(count, kAligned)); };
+  floats.statistics = part(2 * in.spec.heads * tiles * queries);
+  floats.walks = part(2 * blocks_of(in.kv.shape()[0], kRows));
+  floats.order = part(2 * blocks_of(in.kv.shape()[0], kRows));
+  floats.turns = part(2 * in.spec.heads * tiles);
+  floats.sums = part(in.spec.heads * tiles * queries * in.spec.head_dim);
+  return floats;
+}
+
+int64_t cuda_backward_floats(const AttentionInput& in) {
+  return fits_groups(in) ? group_floats(in).all : interval_floats(in) + in.spec.heads * in.q.shape()[0];
+}
 
 int64_t cuda_bias_parts(const AttentionInput& in) {
   return std::min(blocks_of(in.q.shape()[0], kIntervalTile), kMostBiasParts);

@@ -13,7 +13,16 @@ constexpr int64_t kKeysOfOneBlock = 512;  ///< decoding splits longer caches ove
 
 /// Of find_intervals(): what each query sees, and two counters.
 int64_t interval_floats(const AttentionInput& in);
-/// Of attention_backward_kernel: intervals, and a float for each query and head.
+/// Whether kernels for warpgroups do this, on a GPU that has warpgroups.
+bool fits_groups(const AttentionInput& in);
+/// Where parts of the workspace of their backward begin, at multiples of 128 bytes behind the intervals: statistics of
+/// queries, walks over them and their order, turns at adding their gradients, and the sums, f32, of those. Tiles are of
+/// queries.
+struct GroupFloats {
+  int64_t tiles, statistics, walks, order, turns, sums, all;
+};
+GroupFloats group_floats(const AttentionInput& in);
+/// Of attention_backward_kernel: that of fits_groups(); of others intervals, and a float for each query and head.
 int64_t cuda_backward_floats(const AttentionInput& in);
 /// First extent of bias_parts.
 int64_t cuda_bias_parts(const AttentionInput& in);

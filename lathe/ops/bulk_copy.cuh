@@ -35,6 +35,14 @@ __device__ inline void copy_bulk(const void* from, void* to, int bytes, uint64_t
       : "memory");
 }
 
+/// The same for what is read again.
+__device__ inline void copy_bulk(const void* from, void* to, int bytes, uint64_t* barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                   shared_address(to)),
+               "l"(from), "r"(bytes), "r"(shared_address(barrier))
+               : "memory");
+}
+
 /// Barrier `number` of the block, for `threads` of its threads.
 template <int threads>
 __device__ void wait_for_threads(int number) {

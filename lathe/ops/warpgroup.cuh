@@ -77,6 +77,22 @@ __device__ inline void barrier_wait(uint64_t* barrier, int parity) {
       "r"(parity)
       : "memory");
 }
+/// Whether it is.
+__device__ inline bool barrier_passed(uint64_t* barrier, int parity) {
+  int passed;
+  asm volatile("{\n.reg .pred p;\nmbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.b32 %0, 1, 0, p;\n}\n"
+               : "=r"(passed)
+               : "r"(shared_address(barrier)), "r"(parity)
+               : "memory");
+  return passed != 0;
+}
+
+/// The reverse of load_matrices().
+__device__ inline void store_matrices(const unsigned (&from)[4], bf16* row) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+               "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3])
+               : "memory");
+}
 
 /// Two groups of 128 threads take turns at barrier `id` (1 to 15): one waits until the other has passed.
 __device__ inline void turn_wait(int id) { asm volatile("bar.sync %0, 256;" ::"r"(id) : "memory"); }
@@ -92,21 +108,23 @@ __device__ void more_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(registers));
 }
 
-/// sums [64, n] (+)= a b^T over 16 columns of rows_operand()s.
-__device__ inline void multiply_group(float (&sums)[8][4], uint64_t a, uint64_t b, bool add) {
+/// sums [64, n] (+)= a b^T over 16 columns of rows_operand()s, or with `columns` a^T b over 16 rows of
+/// columns_operand()s.
+template <bool columns = false>
+__device__ void multiply_group(float (&sums)[8][4], uint64_t a, uint64_t b, bool add) {
   asm volatile(
       "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
       "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
       "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
       "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-      "%32, %33, p, 1, 1, 0, 0;\n}\n"
+      "%32, %33, p, 1, 1, %35, %35;\n}\n"
       : "+f"(sums[0][0]), "+f"(sums[0][1]), "+f"(sums[0][2]), "+f"(sums[0][3]), "+f"(sums[1][0]), "+f"(sums[1][1]),
         "+f"(sums[1][2]), "+f"(sums[1][3]), "+f"(sums[2][0]), "+f"(sums[2][1]), "+f"(sums[2][2]), "+f"(sums[2][3]),
         "+f"(sums[3][0]), "+f"(sums[3][1]), "+f"(sums[3][2]), "+f"(sums[3][3]), "+f"(sums[4][0]), "+f"(sums[4][1]),
         "+f"(sums[4][2]), "+f"(sums[4][3]), "+f"(sums[5][0]), "+f"(sums[5][1]), "+f"(sums[5][2]), "+f"(sums[5][3]),
         "+f"(sums[6][0]), "+f"(sums[6][1]), "+f"(sums[6][2]), "+f"(sums[6][3]), "+f"(sums[7][0]), "+f"(sums[7][1]),
         "+f"(sums[7][2]), "+f"(sums[7][3])
-      : "l"(a), "l"(b), "r"(int(add)));
+      : "l"(a), "l"(b), "r"(int(add)), "n"(columns ? 1 : 0));
 }
 __device__ inline void multiply_group(float (&sums)[16][4], uint64_t a, uint64_t b, bool add) {
   asm volatile(
@@ -186,6 +204,15 @@ __device__ void group_multiply_rows(const bf16* a, const bf16* b, float (&sums)[
   group_commit();
 }
 
+/// sums [64, 64] = a^T b, a and b [rows, 64], blocks of SwizzledRows. Not awaited.
+template <int rows>
+__device__ void group_multiply_columns(const bf16* a, const bf16* b, float (&sums)[8][4]) {
+  uint64_t left = columns_operand(a, rows * 128), right = columns_operand(b, rows * 128);
+#pragma unroll
+  for (int k = 0; k < rows / 16; ++k) multiply_group<true>(sums, left + k * 128, right + k * 128, k > 0);
+  group_commit();
+}
+
 /// Rows of SwizzledRows<rows, dim> as the left side of products; `row` is the first of this lane's two.
 template <int rows, int dim>
 __device__ void load_left(const bf16* matrix, int row, unsigned (&to)[dim / 16][4]) {
@@ -216,6 +243,15 @@ __device__ void group_multiply_weights(const unsigned (&weights)[n / 16][4], con
 #pragma unroll
   for (int k = 0; k < n / 16; ++k) multiply_group(sums, weights[k], right + k * 128, true);
   group_commit();
+}
+
+/// Stores what pack_weights() gave to rows of SwizzledRows<rows, n>, a warp's 16 from `row` on.
+template <int rows, int n>
+__device__ void store_weights(const unsigned (&weights)[n / 16][4], bf16* matrix, int row) {
+  int lane = int(threadIdx.x) % 32;
+#pragma unroll
+  for (int i = 0; i < n / 16; ++i)
+    store_matrices(weights[i], matrix + SwizzledRows<rows, n>::place(row + lane % 16, 2 * i + lane / 16));
 }
 
 /// Sums of [64, n] as bf16 that multiply.
