@@ -93,10 +93,10 @@ __global__ void __launch_bounds__(kThreads) split_rows(NarrowProduct p, std::byt
   take_turn();
   int groups = p.depth / kDepthStep, i = int(blockIdx.x * blockDim.x + threadIdx.x);
   int group = i / 4 % groups, row = i / 4 / groups;
-  if (row >= p.rows) return;
-  const __nv_bfloat16* from = p.x + int64_t(row) * p.depth + group * kDepthStep + i % 4 * 4;
+  bool any = row < p.rows;
+  const __nv_bfloat16* from = p.x + int64_t(any ? row : 0) * p.depth + group * kDepthStep + i % 4 * 4;
   uint2 x[2] = {*reinterpret_cast<const uint2*>(from), *reinterpret_cast<const uint2*>(from + 16)};
-  split_group<slots, sums>(x, split + int64_t(group) * SplitRows<slots, sums>::kBytes, row, int(threadIdx.x) % 32);
+  split_group<slots, sums>(x, split + int64_t(group) * SplitRows<slots, sums>::kBytes, row, int(threadIdx.x) % 32, any);
 }
 
 constexpr const char* kName = "block_product";

@@ -169,6 +169,7 @@ struct SplittingSource : RecordSource<Layout> {
   struct Lane {
     static_assert(S::rows == kNarrowRows && S::weight_tiles == 1);
     static constexpr int kAtOnce = 4, kFours = slots == 1 ? 1 : 2;
+    static constexpr int kTogether = slots == 1 ? 1 : 2;  ///< whose instructions are mixed
     int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
     std::byte* own;  ///< the warp's groups
 
@@ -176,15 +177,18 @@ struct SplittingSource : RecordSource<Layout> {
     __device__ void begin(const NarrowProduct& p, const SplittingSource&, std::byte* memory) {
       int groups = groups_of_warp(p.depth), shift = slots == 1 ? 0 : 32 - __clz(p.rows - 1);
       own = memory + warp * groups * Split::kBytes;
-      for (int first = lane / 4; first < groups << shift; first += 8 * kAtOnce) {
+      for (int first = 0; first < groups << shift; first += 8 * kAtOnce) {
         uint2 x[kAtOnce][2];
 #pragma unroll
-        for (int n = 0; n < kAtOnce; ++n) read(p, Item(first + 8 * n, shift, warp), x[n]);
+        for (int n = 0; n < kAtOnce; ++n) read(p, Item(first + 8 * n + lane / 4, shift, warp), x[n]);
 #pragma unroll
-        for (int n = 0; n < kAtOnce; ++n) {
-          Item item(first + 8 * n, shift, warp);
-          if (item.in(p)) split_group<slots, Layout::lows>(x[n], own + item.group * Split::kBytes, item.row, lane);
-        }
+        for (int n = 0; n < kAtOnce; n += kTogether)
+          if (first + 8 * n < groups << shift)
+#pragma unroll
+            for (int m = n; m < n + kTogether; ++m) {
+              Item item(first + 8 * m + lane / 4, shift, warp);
+              split_group<slots, Layout::lows>(x[m], own + item.group * Split::kBytes, item.row, lane, item.in(p));
+            }
       }
       __syncwarp();
     }
@@ -195,6 +199,7 @@ struct SplittingSource : RecordSource<Layout> {
       __device__ bool in(const NarrowProduct& p) const { return depth < p.depth && row < p.rows; }
     };
     __device__ void read(const NarrowProduct& p, const Item& item, uint2 (&x)[2]) const {
+      x[0] = x[1] = {0, 0};
       if (!item.in(p)) return;
       const __nv_bfloat16* from = p.x + int64_t(item.row) * p.depth + item.depth + lane % 4 * 4;
       x[0] = *reinterpret_cast<const uint2*>(from);

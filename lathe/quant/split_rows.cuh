@@ -47,15 +47,17 @@ struct SplitRows {
   }
 };
 
+constexpr uint32_t kLanes = 0xffffffff;
+
 /// The bits of the largest magnitude of a group's bf16, which four lanes have; larger than any number's where one is
 /// none.
-__device__ inline uint32_t largest_bits(const uint2 (&x)[2], uint32_t lanes) {
+__device__ inline uint32_t largest_bits(const uint2 (&x)[2]) {
   constexpr uint32_t magnitude = 0x7fff7fff;
   uint32_t pair =
       __vmaxu2(__vmaxu2(x[0].x & magnitude, x[0].y & magnitude), __vmaxu2(x[1].x & magnitude, x[1].y & magnitude));
   uint32_t most = max(pair & 0xffff, pair >> 16);
-  most = max(most, __shfl_xor_sync(lanes, most, 1));
-  return max(most, __shfl_xor_sync(lanes, most, 2));
+  most = max(most, __shfl_xor_sync(kLanes, most, 1));
+  return max(most, __shfl_xor_sync(kLanes, most, 2));
 }
 
 /// Four rounded elements as bytes.
@@ -74,30 +76,33 @@ struct SplitFour {
   __device__ int sum() const { return 256 * __dp4a(int(high), 0x01010101, 0) + __dp4a(int(low), 0x01010101, 0); }
 };
 
-/// Rounds a group: x are elements 4 q to 4 q + 3 and 16 + 4 q to 16 + 4 q + 3 of lane q of four. A group with an
-/// element that is not finite gets a scale that is not.
+/// Rounds groups, by a warp: x are elements 4 q to 4 q + 3 and 16 + 4 q to 16 + 4 q + 3 of lane q of four; those with
+/// `kept` write theirs. A group with an element that is not finite gets a scale that is not.
 template <int slots, bool sums>
-__device__ void split_group(const uint2 (&x)[2], std::byte* group, int row, int lane) {
-  constexpr uint32_t least = 0x0da2;  // 1e-30: its inverse is finite
-  uint32_t lanes = 0xfu << (lane & 28);
-  float scale = __uint_as_float(max(largest_bits(x, lanes), least) << 16) * (1.0f / 32512);  // 127 * 256
+__device__ void split_group(const uint2 (&x)[2], std::byte* group, int row, int lane, bool kept) {
+  constexpr uint32_t least = 0x0da2;                                                  // 1e-30: its inverse is finite
+  float scale = __uint_as_float(max(largest_bits(x), least) << 16) * (1.0f / 32512);  // 127 * 256
   float inverse = __fdividef(1.0f, scale);
   SplitFour first(x[0], inverse), second(x[1], inverse);
+  int halves[2] = {};
+  if constexpr (sums)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      halves[half] = half == 0 ? first.sum() : second.sum();
+      halves[half] += __shfl_xor_sync(kLanes, halves[half], 1);
+      halves[half] += __shfl_xor_sync(kLanes, halves[half], 2);
+    }
+  if (!kept) return;
   uint2* part = SplitRows<slots, sums>::part(group, row, lane % 4);
   part[0] = {first.high, second.high};
   part[4] = {first.low, second.low};
+  if (lane % 4) return;
   GroupScale<sums>* to = SplitRows<slots, sums>::scale(group, row);
+  to->scale = scale;
   if constexpr (sums) {
-    int halves[2] = {first.sum(), second.sum()};
-#pragma unroll
-    for (int& half : halves) {
-      half += __shfl_xor_sync(lanes, half, 1);
-      half += __shfl_xor_sync(lanes, half, 2);
-    }
-    if (lane % 4 == 0)
-      *to = {scale, {float(halves[0]) * scale, float(halves[1]) * scale}, float(halves[0] + halves[1]) * scale};
-  } else {
-    if (lane % 4 == 0) to->scale = scale;
+    to->halves[0] = float(halves[0]) * scale;
+    to->halves[1] = float(halves[1]) * scale;
+    to->sum = float(halves[0] + halves[1]) * scale;
   }
 }
 
