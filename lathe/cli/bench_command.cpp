@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
 #include <memory>
@@ -10,6 +9,7 @@
 #include "lathe/base/threads.h"
 #include "lathe/cli/bench_tables.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/plan/ceilings.h"
 #include "lathe/tensor/device_choice.h"
 #include "lathe/train/training_plan.h"
@@ -152,16 +152,16 @@ int bench(const Options& options) {
   return bench_cpu(options);
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
-  auto* job = app.add_option("job", options->job, "job file whose step is measured; two layers of GPT-2 by default");
+  app.add_option("job", options->job, "job file whose step is measured; two layers of GPT-2 by default");
   app.add_option("--set", options->overrides, "section.field=value, instead of what the job says")
-      ->take_all()
-      ->needs(job);
+      .take_all()
+      .needs("job");
   app.add_option("--device", options->device, "auto (default: a GPU where there is one), cpu, cuda or cuda:1");
   app.add_option("--profile", options->profile,
                  "measure the GPU's kernels on many shapes, and write what lathe plan --device needs to know of it")
-      ->type_name("FILE");
+      .type_name("FILE");
   app.add_flag("--json", options->json, "print the numbers as JSON");
   app.footer(kHelp);
   return [options] { return bench(*options); };

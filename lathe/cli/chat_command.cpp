@@ -1,4 +1,4 @@
-#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <iostream>
@@ -14,6 +14,7 @@
 #include "lathe/base/numbers.h"
 #include "lathe/base/text_input.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/compute_options.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/cli/sampling_options.h"
@@ -195,15 +196,15 @@ int chat(Options& options) {
   return Chat(session, plan.step).run();
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "a run, or a model's directory")->required();
+  app.add_option("model", options->model, "a run, or a model's directory").required();
   declare_adapter(app, options->adapter);
-  app.add_option("--step", options->step, "checkpoint of the run; the newest by default")->type_name("N");
+  app.add_option("--step", options->step, "checkpoint of the run; the newest by default").type_name("N");
   declare_template(app, options->chat_template);
   app.add_option("--context", options->context, "most tokens of a conversation; the model's own, at most 8192")
-      ->check(CLI::Range(int64_t{16}, int64_t{1} << 30))
-      ->type_name("N");
+      .between(16, int64_t{1} << 30)
+      .type_name("N");
   declare_sampling(app, options->sampling);
   declare_compute(app, options->compute);
   app.footer(kHelp);

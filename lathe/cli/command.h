@@ -3,18 +3,16 @@
 #include <functional>
 #include <string>
 
-namespace CLI {
-class App;
-}
+#include "lathe/cli/command_line.h"
 
 namespace lathe::cli {
 
-/// One subcommand of `lathe`. A command is one file: it declares its options on the CLI::App it is given and returns
+/// One subcommand of `lathe`. A command is one file: it declares its options on the CommandLine it is given and returns
 /// what to run once they are parsed; the value returned is the exit status.
 struct Command {
   std::string name;
   std::string summary;
-  std::function<std::function<int()>(CLI::App&)> declare;
+  std::function<std::function<int()>(CommandLine)> declare;
 };
 
 /// Adds a command to the program; used at namespace scope. Returns true.

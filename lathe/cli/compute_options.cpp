@@ -1,8 +1,8 @@
 #include "lathe/cli/compute_options.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "lathe/cli/command_line.h"
 #include "lathe/files/gguf_model.h"
 #include "lathe/tensor/device_choice.h"
 #include "lathe/train/job.h"
@@ -11,13 +11,13 @@ namespace lathe::cli {
 
 namespace fs = std::filesystem;
 
-void declare_compute(CLI::App& app, ComputeOptions& options) {
+void declare_compute(CommandLine app, ComputeOptions& options) {
   app.add_option("--device", options.device, "auto: the first GPU, or the CPU where there is none; cpu, cuda, cuda:1")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_option("--dtype", options.dtype,
                  "of weights, cache and arithmetic; auto: the files', bf16 where that is fast")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
+      .one_of({"auto", "f32", "bf16"})
+      .capture_default_str();
 }
 
 namespace {

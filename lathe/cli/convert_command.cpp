@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -8,6 +7,7 @@
 #include "lathe/base/mapped_file.h"
 #include "lathe/base/numbers.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/files/generation_config.h"
 #include "lathe/files/gguf_model.h"
@@ -164,14 +164,14 @@ int convert(const Arguments& arguments) {
   return 0;
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("model", arguments->model, "a run, a model's directory or a GGUF file")->required();
+  app.add_option("model", arguments->model, "a run, a model's directory or a GGUF file").required();
   declare_adapter(app, arguments->adapter);
-  app.add_option("out", arguments->out, "the file or directory to write")->required();
+  app.add_option("out", arguments->out, "the file or directory to write").required();
   app.add_option("--type", arguments->type, "of the numbers: f32, f16, bf16, and in a GGUF file q8_0, q4_0, q4_1")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"}));
-  app.add_option("--step", arguments->step, "checkpoint of the run; the newest by default")->type_name("N");
+      .one_of({"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"});
+  app.add_option("--step", arguments->step, "checkpoint of the run; the newest by default").type_name("N");
   app.footer(kHelp);
   return [=] { return convert(*arguments); };
 }

@@ -1,13 +1,15 @@
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
+#include <memory>
 #include <optional>
 
 #include "lathe/base/error.h"
 #include "lathe/base/numbers.h"
 #include "lathe/base/progress.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/reading_options.h"
 #include "lathe/data/prepare.h"
 #include "lathe/data/token_shards.h"
@@ -141,38 +143,38 @@ int run_show(const ShowArguments& arguments) {
   return 0;
 }
 
-void declare_prepare(CLI::App& app, PrepareArguments& arguments) {
+void declare_prepare(CommandLine app, PrepareArguments& arguments) {
   PrepareOptions& options = arguments.options;
-  app.add_option("inputs", options.inputs, "text files, directories and patterns")->required();
-  app.add_option("--tokenizer", options.tokenizer, "tokenizer.json or a directory with one")->required();
-  app.add_option("--out", options.output, "directory to make")->required();
+  app.add_option("inputs", options.inputs, "text files, directories and patterns").required();
+  app.add_option("--tokenizer", options.tokenizer, "tokenizer.json or a directory with one").required();
+  app.add_option("--out", options.output, "directory to make").required();
   declare_reading(app, options.read);
   app.add_option("--end-token", options.end_of_document, "token put behind each document (default: the tokenizer's)");
   app.add_flag("--deduplicate", options.deduplicate, "leave out documents with the text of an earlier one");
   app.add_flag("--shuffle", options.shuffle, "put the training documents in a random order");
-  app.add_option("--seed", options.seed, "of the shuffle and the choice of held-out documents")->capture_default_str();
+  app.add_option("--seed", options.seed, "of the shuffle and the choice of held-out documents").capture_default_str();
   app.add_option("--held-out", arguments.held_out, "text kept from training: a fraction below 1, or bytes (1MB)")
-      ->capture_default_str();
-  app.add_option("--shard-tokens", options.shard_tokens, "tokens in a full shard")->capture_default_str();
+      .capture_default_str();
+  app.add_option("--shard-tokens", options.shard_tokens, "tokens in a full shard").capture_default_str();
   app.add_flag("--force", options.replace, "replace an earlier corpus in --out");
   app.footer(kPrepareHelp);
 }
 
-void declare_show(CLI::App& app, ShowArguments& arguments) {
-  app.add_option("directory", arguments.directory, "what `lathe data prepare` wrote")->required();
+void declare_show(CommandLine app, ShowArguments& arguments) {
+  app.add_option("directory", arguments.directory, "what `lathe data prepare` wrote").required();
   app.add_flag("--verify", arguments.verify, "read everything and compare checksums");
-  app.add_option("--tokens", arguments.tokens, "tokens to print as text")->capture_default_str();
+  app.add_option("--tokens", arguments.tokens, "tokens to print as text").capture_default_str();
   app.footer(kShowHelp);
 }
 
-std::function<int()> declare_data(CLI::App& app) {
+std::function<int()> declare_data(CommandLine app) {
   const auto prepare = std::make_shared<PrepareArguments>();
   const auto show = std::make_shared<ShowArguments>();
-  app.require_subcommand(1);
-  CLI::App* preparing = app.add_subcommand("prepare", "turn text into token shards");
-  declare_prepare(*preparing, *prepare);
-  declare_show(*app.add_subcommand("show", "print what a prepared corpus holds"), *show);
-  return [=] { return preparing->parsed() ? run_prepare(*prepare) : run_show(*show); };
+  app.require_subcommand();
+  CommandLine preparing = app.add_subcommand("prepare", "turn text into token shards");
+  declare_prepare(preparing, *prepare);
+  declare_show(app.add_subcommand("show", "print what a prepared corpus holds"), *show);
+  return [=] { return preparing.parsed() ? run_prepare(*prepare) : run_show(*show); };
 }
 
 const bool provided = provide_command({"data", "Prepare text for training, look at prepared data", declare_data});

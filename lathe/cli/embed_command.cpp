@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -13,6 +12,7 @@
 #include "lathe/base/numbers.h"
 #include "lathe/base/progress.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/compute_options.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/cli/text_argument.h"
@@ -127,29 +127,26 @@ int embed(const Options& options) {
   return 0;
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "a model's directory")->required();
+  app.add_option("model", options->model, "a model's directory").required();
   declare_adapter(app, options->adapter);
   app.add_option("texts", options->texts, "texts to embed");
-  app.add_option("--file", options->file, "file of texts: a line each, or JSONL")->type_name("FILE");
-  app.add_option("--text-field", options->field, "field of JSONL objects that holds the text")->capture_default_str();
-  app.add_option("--out", options->out, "a .npy or .jsonl file (default: JSONL to standard output)")->type_name("FILE");
+  app.add_option("--file", options->file, "file of texts: a line each, or JSONL").type_name("FILE");
+  app.add_option("--text-field", options->field, "field of JSONL objects that holds the text").capture_default_str();
+  app.add_option("--out", options->out, "a .npy or .jsonl file (default: JSONL to standard output)").type_name("FILE");
   app.add_option(
          "--pooling", options->pooling,
          "instead of the model's own: mean, first, last, max, weighted-mean, mean-sqrt-length; again for several")
-      ->expected(1)
-      ->take_all()
-      ->type_name("WORD");
+      .expected(1)
+      .take_all()
+      .type_name("WORD");
   app.add_flag_callback(
       "--normalize", [options] { options->normalize = true; }, "vectors of length 1");
   app.add_flag_callback(
       "--no-normalize", [options] { options->normalize = false; }, "vectors as they are pooled");
-  app.add_option("--max-tokens", options->max_tokens, "cut longer texts (default: the model's own limit)")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--batch", options->batch, "most texts read at a time")
-      ->check(CLI::Range(int64_t{1}, int64_t{4096}))
-      ->capture_default_str();
+  app.add_option("--max-tokens", options->max_tokens, "cut longer texts (default: the model's own limit)").positive();
+  app.add_option("--batch", options->batch, "most texts read at a time").between(1, 4096).capture_default_str();
   declare_compute(app, options->compute);
   app.footer(kHelp);
   return [options] { return embed(*options); };

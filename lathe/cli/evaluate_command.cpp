@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
 #include <memory>
@@ -10,6 +9,7 @@
 #include "lathe/base/numbers.h"
 #include "lathe/base/progress.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/compute_options.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/cli/reading_options.h"
@@ -196,8 +196,8 @@ int run_perplexity(const Arguments& arguments) {
   return 0;
 }
 
-void declare_perplexity(CLI::App& app, Arguments& arguments) {
-  app.add_option("model", arguments.model, "a run (its newest checkpoint) or a model directory")->required();
+void declare_perplexity(CommandLine app, Arguments& arguments) {
+  app.add_option("model", arguments.model, "a run (its newest checkpoint) or a model directory").required();
   declare_adapter(app, arguments.adapter);
   app.add_option("texts", arguments.texts, "text files, directories and patterns");
   app.add_flag("--held-out", arguments.held_out, "score what the run holds out of its own corpora");
@@ -206,8 +206,8 @@ void declare_perplexity(CLI::App& app, Arguments& arguments) {
   app.add_option("--stride", arguments.stride, "tokens from one window to the next (default: half a window)");
   app.add_option("--batch", arguments.batch, "windows in a pass (default: 4096 tokens' worth)");
   app.add_option("--protocol", arguments.protocol, "how windows lie: sliding, or as in llama-perplexity")
-      ->check(CLI::IsMember({"sliding", "llama.cpp"}))
-      ->capture_default_str();
+      .one_of({"sliding", "llama.cpp"})
+      .capture_default_str();
   app.add_flag("--separate", arguments.separate, "score each document by itself");
   app.add_option("--start-token", arguments.start_token, "predict the first token after this one, or 'none'");
   declare_compute(app, arguments.compute);
@@ -216,10 +216,10 @@ void declare_perplexity(CLI::App& app, Arguments& arguments) {
   app.footer(kPerplexityHelp);
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   const auto arguments = std::make_shared<Arguments>();
-  app.require_subcommand(1);
-  declare_perplexity(*app.add_subcommand("perplexity", "How well a model predicts texts"), *arguments);
+  app.require_subcommand();
+  declare_perplexity(app.add_subcommand("perplexity", "How well a model predicts texts"), *arguments);
   return [=] { return run_perplexity(*arguments); };
 }
 

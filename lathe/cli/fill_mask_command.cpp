@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -7,6 +6,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/numbers.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/compute_options.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/cli/text_argument.h"
@@ -93,15 +93,15 @@ int fill_mask(const Options& options) {
   return 0;
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "a model's directory")->required();
+  app.add_option("model", options->model, "a model's directory").required();
   app.add_option("texts", options->texts, "texts with masks");
-  app.add_option("--file", options->file, "file of texts: a line each, or JSONL")->type_name("FILE");
-  app.add_option("--text-field", options->field, "field of JSONL objects that holds the text")->capture_default_str();
+  app.add_option("--file", options->file, "file of texts: a line each, or JSONL").type_name("FILE");
+  app.add_option("--text-field", options->field, "field of JSONL objects that holds the text").capture_default_str();
   app.add_option("--top-k", options->top_k, "likeliest tokens that are shown for a mask")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+      .positive()
+      .capture_default_str();
   declare_compute(app, options->compute);
   app.add_flag("--json", options->json, "a JSON object a text");
   app.footer(kHelp);

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -14,6 +13,7 @@
 #include "lathe/base/text_input.h"
 #include "lathe/base/utf8.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/compute_options.h"
 #include "lathe/cli/escapes.h"
 #include "lathe/cli/model_argument.h"
@@ -272,31 +272,29 @@ int generate(Options& options) {
   return interrupt_status();
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "a run, or a model's directory")->required();
+  app.add_option("model", options->model, "a run, or a model's directory").required();
   declare_adapter(app, options->adapter);
-  app.add_option("--step", options->step, "checkpoint of the run; the newest by default")->type_name("N");
+  app.add_option("--step", options->step, "checkpoint of the run; the newest by default").type_name("N");
   app.add_option_function<std::vector<std::string>>(
          "--prompt",
          [options](const std::vector<std::string>& all) {
            for (const std::string& prompt : all) options->prompts.push_back(unescaped(prompt));
          },
          "what a text begins with; again for several")
-      ->expected(1)
-      ->take_all()
-      ->type_name("TEXT");
-  app.add_option("--file", options->file, "file of prompts: a line each, or JSONL")->type_name("FILE");
+      .expected(1)
+      .take_all()
+      .type_name("TEXT");
+  app.add_option("--file", options->file, "file of prompts: a line each, or JSONL").type_name("FILE");
   app.add_flag("--chat", options->chat, "the prompts are what a user says: the model's chat template goes around them");
   app.add_option("--messages", options->messages, "conversations to answer: JSON, or JSONL with one a line")
-      ->type_name("FILE");
+      .type_name("FILE");
   declare_template(app, options->chat_template);
   declare_sampling(app, options->sampling);
   declare_beams(app, options->sampling);
   declare_compute(app, options->compute);
-  app.add_option("--batch", options->batch, "most texts written at a time")
-      ->check(CLI::Range(int64_t{1}, int64_t{4096}))
-      ->capture_default_str();
+  app.add_option("--batch", options->batch, "most texts written at a time").between(1, 4096).capture_default_str();
   app.add_flag("--json", options->json, "a JSON object a result: text, counts, why it ended, speed");
   app.footer(kHelp);
   return [options] { return generate(*options); };

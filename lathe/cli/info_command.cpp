@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -9,6 +8,7 @@
 #include "lathe/base/json.h"
 #include "lathe/base/numbers.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/model_argument.h"
 #include "lathe/files/gguf_model.h"
 #include "lathe/files/model_card.h"
@@ -169,10 +169,10 @@ int info(const Arguments& arguments) {
   return 0;
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("model", arguments->model, "a run, a model's directory or a GGUF file")->required();
-  app.add_option("--step", arguments->step, "checkpoint of the run; the newest by default")->type_name("N");
+  app.add_option("model", arguments->model, "a run, a model's directory or a GGUF file").required();
+  app.add_option("--step", arguments->step, "checkpoint of the run; the newest by default").type_name("N");
   app.add_flag("--json", arguments->json, "print a JSON object");
   app.footer(kHelp);
   return [=] { return info(*arguments); };

@@ -10,6 +10,7 @@
 #include "lathe/base/nearest.h"
 #include "lathe/base/threads.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/tensor/accelerator.h"
 
 namespace lathe::cli {
@@ -63,7 +64,7 @@ int run(int argc, char** argv) {
   std::function<int()> chosen;
   for (const auto& [name, command] : commands()) {
     CLI::App* sub = app.add_subcommand(name, command.summary);
-    std::function<int()> action = command.declare(*sub);
+    std::function<int()> action = command.declare(CommandLine(sub));
     sub->final_callback([&chosen, action] { chosen = action; });
   }
   try {

@@ -1,12 +1,12 @@
 #include "lathe/cli/model_argument.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 
 #include "lathe/base/error.h"
 #include "lathe/base/gguf.h"
 #include "lathe/base/log.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/train/manifest.h"
 #include "lathe/train/run_directory.h"
 
@@ -59,8 +59,8 @@ std::string model_directory(const std::string& run_or_model, std::optional<int64
   return run_or_model;
 }
 
-void declare_adapter(CLI::App& app, std::string& adapter) {
-  app.add_option("--adapter", adapter, "a LoRA for the model, in a directory that PEFT saved")->type_name("DIR");
+void declare_adapter(CommandLine app, std::string& adapter) {
+  app.add_option("--adapter", adapter, "a LoRA for the model, in a directory that PEFT saved").type_name("DIR");
 }
 
 }  // namespace lathe::cli

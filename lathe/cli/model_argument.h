@@ -4,9 +4,7 @@
 #include <optional>
 #include <string>
 
-namespace CLI {
-class App;
-}
+#include "lathe/cli/command_line.h"
 
 namespace lathe::cli {
 
@@ -16,6 +14,6 @@ namespace lathe::cli {
 std::string model_directory(const std::string& run_or_model, std::optional<int64_t> step = std::nullopt);
 
 /// --adapter: the directory of a PEFT adapter for the model.
-void declare_adapter(CLI::App& app, std::string& adapter);
+void declare_adapter(CommandLine app, std::string& adapter);
 
 }  // namespace lathe::cli

@@ -1,10 +1,10 @@
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/numbers.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/training_samples.h"
 #include "lathe/plan/timeline.h"
 #include "lathe/train/advice.h"
@@ -129,19 +129,19 @@ std::string known_names() {
   return names;
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
-  app.add_option("job", options->job, "job file (TOML)")->required();
-  app.add_option("--set", options->overrides, "section.field=value, instead of what the job says")->take_all();
+  app.add_option("job", options->job, "job file (TOML)").required();
+  app.add_option("--set", options->overrides, "section.field=value, instead of what the job says").take_all();
   app.add_option("--device", options->device,
                  text("cpu, cuda or cuda:1 of this machine, instead of what the job says; or a GPU that need not be "
                       "here: ",
                       known_names(), ", or a profile that lathe bench wrote"))
-      ->type_name("DEVICE");
+      .type_name("DEVICE");
   app.add_option("--budget", options->budget,
                  "memory of the device that the run may take, as 8GiB; by default what is free, and of a GPU that is "
                  "not here all it has")
-      ->type_name("BYTES");
+      .type_name("BYTES");
   app.add_flag("--json", options->json, "print the plan as JSON");
   app.footer(kHelp);
   return [options] { return show_plan(*options); };

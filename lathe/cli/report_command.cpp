@@ -1,10 +1,10 @@
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 
 #include "lathe/base/durable_file.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/train/report.h"
 
 namespace lathe::cli {
@@ -34,11 +34,11 @@ int report(const Arguments& arguments) {
   return 0;
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("run", arguments->run, "the directory of a run")->required();
-  app.add_option("--out", arguments->out, "the page to write (default: RUN/report.html)")->type_name("FILE");
-  app.add_option("--svg", arguments->svg, "also write the loss curves alone")->type_name("FILE");
+  app.add_option("run", arguments->run, "the directory of a run").required();
+  app.add_option("--out", arguments->out, "the page to write (default: RUN/report.html)").type_name("FILE");
+  app.add_option("--svg", arguments->svg, "also write the loss curves alone").type_name("FILE");
   app.footer(kHelp);
   return [=] { return report(*arguments); };
 }

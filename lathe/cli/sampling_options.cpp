@@ -1,11 +1,11 @@
 #include "lathe/cli/sampling_options.h"
 
-#include <CLI/CLI.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
 #include "lathe/base/log.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/escapes.h"
 
 namespace lathe::cli {
@@ -19,7 +19,8 @@ const std::map<std::string, EarlyStopping>& early_stoppings() {
 
 /// An option without which the model's own files count, then `usual`.
 template <class T>
-void add(CLI::App& app, const char* name, std::optional<T>& value, const std::string& help, const std::string& usual) {
+void add(CommandLine app, const char* name, std::optional<T>& value, const std::string& help,
+         const std::string& usual) {
   app.add_option(name, value, text(help, " (the model's own, else ", usual, ")"));
 }
 
@@ -89,7 +90,7 @@ Sampling put_together(const SamplingChoice& choice, const GenerationConfig& own)
 
 }  // namespace
 
-void declare_sampling(CLI::App& app, SamplingChoice& choice) {
+void declare_sampling(CommandLine app, SamplingChoice& choice) {
   GenerationConfig& said = choice.said;
   add(app, "--max-tokens", said.max_new_tokens, "most tokens to write after a prompt",
       std::to_string(choice.usual_tokens));
@@ -99,25 +100,24 @@ void declare_sampling(CLI::App& app, SamplingChoice& choice) {
            for (const std::string& stop : all) said.stop_strings.push_back(unescaped(stop));
          },
          "end the text before this; again for several")
-      ->expected(1)
-      ->take_all()
-      ->type_name("TEXT");
+      .expected(1)
+      .take_all()
+      .type_name("TEXT");
   add(app, "--temperature", said.temperature, "0: the likeliest token always", "0.8");
   add(app, "--top-k", said.top_k, "draw from the likeliest K tokens; 0: all", "0");
   add(app, "--top-p", said.top_p, "draw from the likeliest tokens of this share", "0.95");
   add(app, "--min-p", said.min_p, "draw from tokens this likely, as a share of the likeliest", "0");
   add(app, "--repetition-penalty", said.repetition_penalty, "above 1: avoid tokens that occurred", "1");
   add(app, "--no-repeat-ngram", said.no_repeat_ngram_size, "no N tokens in a row occur twice; 0: they may", "0");
-  app.add_option("--seed", choice.seed, "of the random numbers")->capture_default_str();
+  app.add_option("--seed", choice.seed, "of the random numbers").capture_default_str();
 }
 
-void declare_beams(CLI::App& app, SamplingChoice& choice) {
+void declare_beams(CommandLine app, SamplingChoice& choice) {
   GenerationConfig& said = choice.said;
   add(app, "--beams", said.num_beams, "above 1: search for the likeliest text with this many candidates", "1");
   add(app, "--length-penalty", said.length_penalty, "of a search: above 0 favours longer texts", "1");
-  app.add_option("--early-stopping", said.early_stopping, "of a search: no, yes or never (the model's own, else no)")
-      ->check(CLI::IsMember({"no", "yes", "never"}).description(""))
-      ->type_name("WORD");
+  app.add_option("--early-stopping", said.early_stopping, "of a search (the model's own, else no)")
+      .one_of({"no", "yes", "never"});
 }
 
 Sampling sampling_of(const SamplingChoice& choice, const GenerationConfig& own, const std::string& model) {

@@ -2,12 +2,9 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "lathe/cli/command_line.h"
 #include "lathe/files/generation_config.h"
 #include "lathe/infer/beam_texts.h"
-
-namespace CLI {
-class App;
-}
 
 namespace lathe::cli {
 
@@ -19,9 +16,9 @@ struct SamplingChoice {
 };
 
 /// The options that say how tokens are chosen and where a text ends. `choice` must live until the command has run.
-void declare_sampling(CLI::App& app, SamplingChoice& choice);
+void declare_sampling(CommandLine app, SamplingChoice& choice);
 /// --beams, --length-penalty and --early-stopping, likewise.
-void declare_beams(CLI::App& app, SamplingChoice& choice);
+void declare_beams(CommandLine app, SamplingChoice& choice);
 
 /// The same with nothing left open: where the user said nothing, what the model's own files say, else what is usual.
 struct Sampling {

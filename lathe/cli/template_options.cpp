@@ -1,8 +1,7 @@
 #include "lathe/cli/template_options.h"
 
-#include <CLI/CLI.hpp>
-
 #include "lathe/base/error.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/tokenize/chat_template_files.h"
 
 namespace lathe::cli {
@@ -21,18 +20,18 @@ void set_value(const std::string& setting, Json& values) {
 
 }  // namespace
 
-void declare_template(CLI::App& app, TemplateOptions& options) {
-  app.add_option("--chat-template", options.file, "a chat template to use instead of the model's")->type_name("FILE");
-  app.add_option("--system", options.system, "what the system message says")->type_name("TEXT");
+void declare_template(CommandLine app, TemplateOptions& options) {
+  app.add_option("--chat-template", options.file, "a chat template to use instead of the model's").type_name("FILE");
+  app.add_option("--system", options.system, "what the system message says").type_name("TEXT");
   app.add_option_function<std::vector<std::string>>(
          "--template-set",
          [&options](const std::vector<std::string>& all) {
            for (const std::string& setting : all) set_value(setting, options.values);
          },
          "a value that the template asks for, as enable_thinking=false; again for several")
-      ->expected(1)
-      ->take_all()
-      ->type_name("NAME=VALUE");
+      .expected(1)
+      .take_all()
+      .type_name("NAME=VALUE");
 }
 
 ChatTemplate chat_template_of(const std::string& model, const TemplateOptions& options) {

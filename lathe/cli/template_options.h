@@ -2,11 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lathe/cli/command_line.h"
 #include "lathe/tokenize/chat_template.h"
-
-namespace CLI {
-class App;
-}
 
 namespace lathe::cli {
 
@@ -18,7 +15,7 @@ struct TemplateOptions {
 };
 
 /// --chat-template, --system and --template-set. `options` must live until the command has run.
-void declare_template(CLI::App& app, TemplateOptions& options);
+void declare_template(CommandLine app, TemplateOptions& options);
 
 /// The template of --chat-template, or else of `model`. Throws Error where there is none.
 ChatTemplate chat_template_of(const std::string& model, const TemplateOptions& options);

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -8,6 +7,7 @@
 #include "lathe/base/error.h"
 #include "lathe/base/text_input.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/tokenize/tokenizer.h"
 #include "lathe/tokenize/trainer.h"
 
@@ -212,26 +212,26 @@ int convert(const ConvertArguments& arguments) {
 
 using Action = std::function<int()>;
 
-void declare_train(CLI::App& app, Action& chosen) {
+void declare_train(CommandLine app, Action& chosen) {
   auto arguments = std::make_shared<TrainArguments>();
   app.add_option("texts", arguments->texts, "Text files, plain, .gz or .zst; directories of them; - for standard input")
-      ->required();
+      .required();
   app.add_option("-o,--out", arguments->out, "Directory for tokenizer.json and tokenizer_config.json, or a .json file")
-      ->required();
+      .required();
   app.add_option(
          "-k,--kind", arguments->kind,
          "gpt2, cl100k (byte-level BPE), words-bpe, words, characters, wordpiece (BERT) or unigram (SentencePiece)")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_option("-n,--vocabulary-size", arguments->vocabulary_size, "Tokens, special ones included")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_option("--minimum-frequency", arguments->minimum_frequency, "Leave out pairs (or words) seen less often")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_option(
       "--special", arguments->special,
       "Special tokens, in order; they get the first ids (without: those usual for the kind, <|endoftext|> or "
       "BERT's or T5's)");
   app.add_flag("--cased", arguments->cased, "wordpiece: keep capitals and accents");
-  app.add_option("--threads", arguments->threads, "Threads (0: all of this machine)")->capture_default_str();
+  app.add_option("--threads", arguments->threads, "Threads (0: all of this machine)").capture_default_str();
   app.footer(
       "Examples:\n"
       "  lathe tokenizer train books/ --out tokenizer --vocabulary-size 32000\n"
@@ -239,19 +239,19 @@ void declare_train(CLI::App& app, Action& chosen) {
   app.callback([arguments, &chosen] { chosen = [arguments] { return train(*arguments); }; });
 }
 
-void declare_encode(CLI::App& app, Action& chosen) {
+void declare_encode(CommandLine app, Action& chosen) {
   auto arguments = std::make_shared<TextArguments>();
-  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles)->required();
-  app.add_option("text", arguments->input, "Text file, - for standard input")->capture_default_str();
+  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles).required();
+  app.add_option("text", arguments->input, "Text file, - for standard input").capture_default_str();
   app.add_flag("--lines", arguments->lines, "Each line is a text of its own; its ids are a line");
   app.add_flag("--count", arguments->count, "Print how many ids instead of the ids");
   app.add_flag("--ordinary", arguments->ordinary, "Added tokens in the text are text like any other");
   app.add_flag("--template", arguments->with_template, "Put around it what the tokenizer's post-processor says");
-  auto* annotated = app.add_flag("--annotated", arguments->annotated,
-                                 "As --template, a line a token: id, type, text, first byte and end in it, spelling");
+  Option annotated = app.add_flag("--annotated", arguments->annotated,
+                                  "As --template, a line a token: id, type, text, first byte and end in it, spelling");
   app.add_option("--pair", arguments->pair, "File of a second text; both are annotated");
-  for (const char* other : {"--lines", "--count", "--ordinary"}) annotated->excludes(app.get_option(other));
-  app.add_option("--threads", arguments->threads, "Threads (0: all of this machine)")->capture_default_str();
+  for (const char* other : {"--lines", "--count", "--ordinary"}) annotated.excludes(other);
+  app.add_option("--threads", arguments->threads, "Threads (0: all of this machine)").capture_default_str();
   app.footer(
       "Examples:\n"
       "  echo -n 'Hello world' | lathe tokenizer encode gpt2/\n"
@@ -260,10 +260,10 @@ void declare_encode(CLI::App& app, Action& chosen) {
   app.callback([arguments, &chosen] { chosen = [arguments] { return encode(*arguments); }; });
 }
 
-void declare_decode(CLI::App& app, Action& chosen) {
+void declare_decode(CommandLine app, Action& chosen) {
   auto arguments = std::make_shared<TextArguments>();
-  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles)->required();
-  app.add_option("ids", arguments->input, "File of ids, - for standard input")->capture_default_str();
+  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles).required();
+  app.add_option("ids", arguments->input, "File of ids, - for standard input").capture_default_str();
   app.add_flag("--lines", arguments->lines, "Each line of ids is a text of its own");
   app.add_flag("--text", arguments->text_only, "Without special tokens and as valid UTF-8, for people to read");
   app.footer(
@@ -273,31 +273,31 @@ void declare_decode(CLI::App& app, Action& chosen) {
   app.callback([arguments, &chosen] { chosen = [arguments] { return decode(*arguments); }; });
 }
 
-void declare_show(CLI::App& app, Action& chosen) {
+void declare_show(CommandLine app, Action& chosen) {
   auto arguments = std::make_shared<TextArguments>();
-  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles)->required();
+  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles).required();
   app.add_flag("--tokens", arguments->all_tokens, "List all tokens with their ids");
   app.footer("Examples:\n  lathe tokenizer show gpt2/\n  lathe tokenizer show gpt2/ --tokens");
   app.callback([arguments, &chosen] { chosen = [arguments] { return show(*arguments); }; });
 }
 
-void declare_convert(CLI::App& app, Action& chosen) {
+void declare_convert(CommandLine app, Action& chosen) {
   auto arguments = std::make_shared<ConvertArguments>();
-  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles)->required();
+  app.add_option("tokenizer", arguments->tokenizer, kTokenizerFiles).required();
   app.add_option("-o,--out", arguments->out, "Directory for tokenizer.json and tokenizer_config.json, or a .json file")
-      ->required();
+      .required();
   app.footer("Examples:\n  lathe tokenizer convert spiece.model --out tokenizer/");
   app.callback([arguments, &chosen] { chosen = [arguments] { return convert(*arguments); }; });
 }
 
-Action declare(CLI::App& app) {
-  app.require_subcommand(1);
+Action declare(CommandLine app) {
+  app.require_subcommand();
   auto chosen = std::make_shared<Action>();
-  declare_train(*app.add_subcommand("train", "Learn a tokenizer from text"), *chosen);
-  declare_encode(*app.add_subcommand("encode", "Turn text into token ids"), *chosen);
-  declare_decode(*app.add_subcommand("decode", "Turn token ids into text"), *chosen);
-  declare_convert(*app.add_subcommand("convert", "Write a tokenizer of any format as tokenizer.json"), *chosen);
-  declare_show(*app.add_subcommand("show", "Describe a tokenizer"), *chosen);
+  declare_train(app.add_subcommand("train", "Learn a tokenizer from text"), *chosen);
+  declare_encode(app.add_subcommand("encode", "Turn text into token ids"), *chosen);
+  declare_decode(app.add_subcommand("decode", "Turn token ids into text"), *chosen);
+  declare_convert(app.add_subcommand("convert", "Write a tokenizer of any format as tokenizer.json"), *chosen);
+  declare_show(app.add_subcommand("show", "Describe a tokenizer"), *chosen);
   return [chosen] { return (*chosen)(); };
 }
 

@@ -1,9 +1,10 @@
-#include <CLI/CLI.hpp>
+#include <iostream>
 #include <memory>
 
 #include "lathe/base/interrupt.h"
 #include "lathe/base/settings.h"
 #include "lathe/cli/command.h"
+#include "lathe/cli/command_line.h"
 #include "lathe/cli/training_samples.h"
 #include "lathe/train/prepare_corpora.h"
 #include "lathe/train/training_run.h"
@@ -42,11 +43,11 @@ int train(Options& options) {
   return outcome.interrupted ? interrupt_status() : 0;
 }
 
-std::function<int()> declare(CLI::App& app) {
+std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
   app.add_option("job", options->job, "job file (TOML); not needed to resume");
   app.add_option("--resume", options->resume, "go on with the run in this directory");
-  app.add_option("--set", options->overrides, "section.field=value, instead of what the job says")->take_all();
+  app.add_option("--set", options->overrides, "section.field=value, instead of what the job says").take_all();
   app.add_flag("--use-previous", options->training.use_previous,
                "when the newest checkpoint is damaged, go on from the one before");
   app.add_flag("--list", options->list, "print all fields of a job with their defaults, and stop");
