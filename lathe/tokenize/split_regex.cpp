@@ -1,3 +1,4 @@
+#include "lathe/base/error.h"
 #include "lathe/base/regex.h"
 #include "lathe/tokenize/splitter.h"
 
@@ -37,8 +38,8 @@ constexpr const char* kTiktoken =
 
 std::unique_ptr<Splitter> regex_splitter(const std::string& pattern) {
   if (pattern == kGpt2 || pattern == kGpt2Short) return gpt2_splitter();
-  if (pattern == std::string(kCl100kHead) + R"(\p{N}{1,3})" + kCl100kTail) return cl100k_splitter(3);
-  if (pattern == std::string(kCl100kHead) + R"(\p{N})" + kCl100kTail) return cl100k_splitter(1);
+  if (pattern == text(kCl100kHead, R"(\p{N}{1,3})", kCl100kTail)) return cl100k_splitter(3);
+  if (pattern == text(kCl100kHead, R"(\p{N})", kCl100kTail)) return cl100k_splitter(1);
   if (pattern == kTiktoken) return cl100k_splitter(3);
   return std::make_unique<RegexSplitter>(pattern);
 }
