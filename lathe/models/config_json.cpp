@@ -3,6 +3,29 @@
 #include <cmath>
 
 namespace lathe {
+
+template <class T>
+void read_field(const nlohmann::json& json, const char* name, T& value) {
+  auto found = json.find(name);
+  if (found != json.end() && !found->is_null()) value = found->get<T>();
+}
+
+template void read_field(const nlohmann::json&, const char*, bool&);
+template void read_field(const nlohmann::json&, const char*, int64_t&);
+template void read_field(const nlohmann::json&, const char*, double&);
+template void read_field(const nlohmann::json&, const char*, std::string&);
+
+template <class T>
+void require_field(const nlohmann::json& json, const ModelConfig& c, const char* name, const T& only) {
+  auto found = json.find(name);
+  require(found == json.end() || found->is_null() || *found == nlohmann::json(only), c.model_type, ": ", name, " = ",
+          found == json.end() ? std::string() : found->dump(), " is not supported; only ", nlohmann::json(only).dump(),
+          " is");
+}
+
+template void require_field(const nlohmann::json&, const ModelConfig&, const char*, const bool&);
+template void require_field(const nlohmann::json&, const ModelConfig&, const char*, const double&);
+
 namespace {
 
 double yarn_magnitude(double factor, double scale) { return factor <= 1 ? 1 : 0.1 * scale * std::log(factor) + 1; }

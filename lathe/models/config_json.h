@@ -9,21 +9,13 @@
 
 namespace lathe {
 
-/// `value` = field `name` of config.json, unless that is missing or null.
+/// `value` = field `name` of config.json, unless that is missing or null. For bool, int64_t, double and std::string.
 template <class T>
-void read_field(const nlohmann::json& json, const char* name, T& value) {
-  auto found = json.find(name);
-  if (found != json.end() && !found->is_null()) value = found->get<T>();
-}
+void read_field(const nlohmann::json& json, const char* name, T& value);
 
 /// Throws Error when config.json has field `name` and says anything but `only`, which is all that the family can do.
 template <class T>
-void require_field(const nlohmann::json& json, const ModelConfig& c, const char* name, const T& only) {
-  auto found = json.find(name);
-  require(found == json.end() || found->is_null() || *found == nlohmann::json(only), c.model_type, ": ", name, " = ",
-          found == json.end() ? std::string() : found->dump(), " is not supported; only ", nlohmann::json(only).dump(),
-          " is");
-}
+void require_field(const nlohmann::json& json, const ModelConfig& c, const char* name, const T& only);
 
 /// The fields that LLaMA's config.json has and its descendants took over, but for biases; what is missing stays as it
 /// is in `c`. Reads positions with read_rope().
