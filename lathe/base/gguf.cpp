@@ -191,7 +191,8 @@ class HeaderReader {
     tensor.type = block->type;
     tensor.bytes = bytes_of_tensor(tensor, *block);
     auto offset = number<uint64_t>("the offset");
-    if (offset > file_.size()) fail("begins ", offset, " bytes into the data of a file of ", file_.size());
+    if (offset > file_.size())
+      fail("begins ", offset, " bytes into the data of a file of ", file_.size(), "; the file is truncated or damaged");
     tensor.offset = int64_t(offset);
     return tensor;
   }
