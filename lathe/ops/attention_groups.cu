@@ -47,9 +47,17 @@ void launch_forward(const AttentionView<bf16>& view, Tensor& out, Tensor& logsum
   check_launch("attention forward groups");
 }
 
-/// How many blocks walk the same head, at least, and the same chain of tiles of keys: more would wait for each other's
-/// sums when they begin, fewer would read more than the L2 cache holds.
-constexpr int kBlocksOfHead = 8, kBlocksOfChain = 4;
+/// How many blocks walk the same head, at least: more would wait for each other's sums when they begin.
+constexpr int kBlocksOfHead = 8;
+
+/// Chains of tiles of keys that are walked at a time, for each of `heads`: those whose queries, dout and sums the L2
+/// cache holds, or of which all blocks have two pieces, so that long and short ones even out. A chain has `longest`
+/// tokens, each with `columns` values.
+int chains_of_band(int64_t longest, int64_t columns, int64_t heads) {
+  int64_t in_cache = kCachedBytes / (longest * columns * 8 * heads);
+  int64_t for_blocks = 2 * multiprocessors() / (tiles_of(longest, kGroupRows) * heads);
+  return int(std::max<int64_t>({in_cache, for_blocks, 1}));
+}
 
 template <int dim>
 BackwardMaps maps_of(const BackwardView<bf16>& view) {
@@ -74,7 +82,8 @@ BackwardSums sums_of(const AttentionInput& in, Tensor& workspace) {
 }
 
 template <int dim>
-void launch_backward(const BackwardView<bf16>& view, const bf16* out, const BackwardSums& to, cudaStream_t stream) {
+void launch_backward(const BackwardView<bf16>& view, int64_t longest, const bf16* out, const BackwardSums& to,
+                     cudaStream_t stream) {
   constexpr int bytes = BackwardShared<dim>::kBytes, queries = BackwardSteps<dim>::kQueries;
   const AttentionView<bf16>& in = view.in;
   unsigned key_tiles = tiles_of(in.memory_tokens, kGroupRows);
@@ -83,7 +92,7 @@ void launch_backward(const BackwardView<bf16>& view, const bf16* out, const Back
   attention_walks<dim><<<tiles_of(key_tiles * 32, kThreads), kThreads, 0, stream>>>(view, to, int(key_tiles));
   int kv_heads = in.heads / in.group, pieces = int(key_tiles) * kv_heads;
   int at_once = std::clamp(multiprocessors() / kBlocksOfHead, 1, kv_heads);
-  attention_order<<<1, 512, 0, stream>>>(to, int(key_tiles), std::max(1, multiprocessors() / kBlocksOfChain / at_once));
+  attention_order<<<1, 512, 0, stream>>>(to, int(key_tiles), chains_of_band(longest, dim * in.group, at_once));
   auto kernel = attention_backward_groups<dim>;
   allow_shared(reinterpret_cast<const void*>(kernel), bytes);
   GroupGrid grid{int(key_tiles), kv_heads, at_once};
@@ -109,9 +118,9 @@ void forward_groups(const AttentionInput& in, const Intervals& intervals, Tensor
 void backward_groups(const AttentionInput& in, const Tensor& out, const BackwardView<bf16>& view, Tensor& workspace) {
   BackwardSums to = sums_of(in, workspace);
   if (in.spec.head_dim == 64)
-    launch_backward<64>(view, on_device<const bf16>(out), to, stream_of(workspace));
+    launch_backward<64>(view, in.longest_queries, on_device<const bf16>(out), to, stream_of(workspace));
   else
-    launch_backward<128>(view, on_device<const bf16>(out), to, stream_of(workspace));
+    launch_backward<128>(view, in.longest_queries, on_device<const bf16>(out), to, stream_of(workspace));
 }
 
 }  // namespace lathe

@@ -30,7 +30,7 @@ struct Intervals {
   SeenKeys* rows;       ///< [query tiles * kIntervalTile]
   SeenByTile* tiles;    ///< [query tiles]
   SeeingQueries* keys;  ///< [key tiles], or null
-  int* taken;           ///< [2], pieces of work that the blocks of two kernels have taken; 0 at first
+  int* taken;           ///< pieces of work that a kernel's blocks have taken; 0 at first
 };
 
 /// What decides who sees whom, on the device.

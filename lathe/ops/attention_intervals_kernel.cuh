@@ -59,7 +59,7 @@ __device__ inline int2 hull_of_tile(int first, int last) {
 /// A block of kIntervalTile threads for each tile of queries, then for each tile of keys.
 __global__ void interval_kernel(SequenceLayout layout, Intervals to, int query_tiles) {
   int tile = int(blockIdx.x);
-  if (tile == 0 && threadIdx.x < 2) to.taken[threadIdx.x] = 0;
+  if (tile == 0 && threadIdx.x == 0) *to.taken = 0;
   if (tile < query_tiles) {
     int row = tile * int(kIntervalTile) + int(threadIdx.x);
     SeenKeys seen = row < layout.tokens ? keys_seen_by(layout, row) : SeenKeys{0, 0, 0, 0};

@@ -13,7 +13,7 @@ int64_t blocks_of(int64_t count, int64_t each) { return (count + each - 1) / eac
 int64_t interval_floats(const AttentionInput& in) {
   int64_t query_tiles = blocks_of(in.q.shape()[0], kIntervalTile),
           key_tiles = blocks_of(in.kv.shape()[0], kIntervalTile);
-  return query_tiles * (4 * kIntervalTile + 4) + (in.memory_lengths ? 0 : 2 * key_tiles) + 2;
+  return query_tiles * (4 * kIntervalTile + 4) + (in.memory_lengths ? 0 : 2 * key_tiles) + 1;
 }
 
 bool fits_groups(const AttentionInput& in) {
@@ -25,7 +25,8 @@ bool fits_groups(const AttentionInput& in) {
 GroupFloats group_floats(const AttentionInput& in) {
   constexpr int64_t kAligned = 32, kRows = 128;
   int64_t queries = in.spec.head_dim == 64 ? 128 : 64, tiles = blocks_of(in.q.shape()[0], queries);
-  GroupFloats floats{tiles};
+  GroupFloats floats{};
+  floats.tiles = tiles;
   floats.all = padded(interval_floats(in), kAligned);
   auto part = [&](int64_t count) { return std::exchange(floats.all, floats.all + padded(count, kAligned)); };
   floats.statistics = part(2 * in.spec.heads * tiles * queries);

@@ -11,7 +11,7 @@ constexpr int64_t kMostBiasParts = 64;    ///< blocks a head whose bias gradient
 constexpr int64_t kDecodeBlocks = 264;    ///< blocks that fill a large GPU: two for each of 132 multiprocessors
 constexpr int64_t kKeysOfOneBlock = 512;  ///< decoding splits longer caches over blocks
 
-/// Of find_intervals(): what each query sees, and two counters.
+/// Of find_intervals(): what each query sees, and a counter.
 int64_t interval_floats(const AttentionInput& in);
 /// Whether kernels for warpgroups do this, on a GPU that has warpgroups.
 bool fits_groups(const AttentionInput& in);

@@ -59,6 +59,15 @@ TEST_F(GpuAttention, GivesTheSameBitsEveryTime) {
           << the_case.name << ", " << name_of(dtype);
 }
 
+/// Of more tiles of keys than a GPU has multiprocessors, so that blocks wait for the sums of others.
+TEST_F(GpuAttention, GivesTheSameBitsWhenBlocksWaitForEachOther) {
+  for (int64_t dim : {64, 128}) {
+    AttentionCase the_case = AttentionCase::of("long", 8, 8, dim, {2048, 1000, 1500});
+    EXPECT_EQ(run_attention(the_case, DType::bf16, kGpu).parts, run_attention(the_case, DType::bf16, kGpu).parts)
+        << dim;
+  }
+}
+
 TEST(Attention, CostsOnMetaCudaOneFloatAQueryAndHeadMoreThanItsTensors) {
   AttentionCase the_case = AttentionCase::of("", 4, 2, 64, {128, 128});
   AttentionCosts costs = attention_costs(the_case, DType::bf16, kGpu.as_meta());
