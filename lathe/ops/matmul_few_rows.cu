@@ -1,4 +1,5 @@
 #include "lathe/ops/matmul_cuda.cuh"
+#include "lathe/ops/matmul_held.cuh"
 #include "lathe/ops/matmul_ring.cuh"
 
 namespace lathe {
@@ -77,6 +78,16 @@ struct DenseSource {
   };
 };
 
+/// x is held where a block would read it again and registers have room for it.
+template <class Out>
+void multiply_dense(const NarrowProduct& p, const DenseSource& source, cudaStream_t stream) {
+  if (p.rows <= 8 || p.depth <= kPieceDepth || p.depth > kMostHeldDepth)
+    return launch_ring<Out>(p, source, stream, "matmul");
+  HeldWeight weight{source.weight, source.is_constant};
+  p.rows <= 16 ? launch_holding<Holding<2>, Out>(p, weight, stream, "matmul")
+               : launch_holding<Holding<4>, Out>(p, weight, stream, "matmul");
+}
+
 bool aligned(const std::byte* data) { return reinterpret_cast<uintptr_t>(data) % 16 == 0; }
 
 }  // namespace
@@ -102,9 +113,9 @@ void multiply_few_rows(const MatrixProduct& m, bool b_is_constant, cudaStream_t 
                   .add = m.add};
   DenseSource source{reinterpret_cast<const __nv_bfloat16*>(m.b.data), b_is_constant};
   if (m.out_dtype == DType::bf16)
-    launch_ring<__nv_bfloat16>(p, source, stream, "matmul");
+    multiply_dense<__nv_bfloat16>(p, source, stream);
   else
-    launch_ring<float>(p, source, stream, "matmul");
+    multiply_dense<float>(p, source, stream);
 }
 
 }  // namespace lathe

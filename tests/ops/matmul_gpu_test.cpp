@@ -109,8 +109,9 @@ TEST_F(GpuMatmul, AgreesInEveryLayoutAndType) {
 
 TEST_F(GpuMatmul, AgreesForFewRows) {
   for (int64_t rows : {1, 2, 5, 8, 9, 15, 16, 17, 31, 32, 33, 64})
-    for (Extents e : {Extents{rows, 1, 8}, Extents{rows, 17, 40}, Extents{rows, 130, 768}, Extents{rows, 100, 520},
-                      Extents{rows, 48, 5632}, Extents{rows, 2048, 256}})
+    for (Extents e :
+         {Extents{rows, 1, 8}, Extents{rows, 17, 40}, Extents{rows, 130, 768}, Extents{rows, 100, 520},
+          Extents{rows, 48, 5632}, Extents{rows, 2048, 256}, Extents{rows, 21, 2048}, Extents{rows, 2307, 1032}})
       for (int what = 0; what < 8; ++what)
         expect_agreement([&] { return product_of(e, DType::bf16, false, false, what & 1, what & 2, what & 4); },
                          e.depth, text(e.rows, "x", e.columns, "x", e.depth, " few rows ", what));
@@ -131,7 +132,7 @@ TEST_F(GpuMatmul, AgreesWhereBytesAreNotAligned) {
 /// A text must not depend on the batch it was made in.
 TEST_F(GpuMatmul, GivesARowTheSameBitsAloneAndWithOthers) {
   Runtime runtime({Backend::cuda}, kMemory);
-  for (int64_t depth : {2048, 5632, 776}) {
+  for (int64_t depth : {2048, 1544, 5632, 776}) {
     Tensor x = noise({32, depth}, DType::bf16, 1);
     PackedMatrix weight = pack_matrix(noise({250, depth}, DType::bf16, 2));
     std::vector<std::byte> all = bytes_in(matmul(x, weight));
