@@ -62,18 +62,19 @@ void packed_rows_cuda(const Tensor& panels, const Shape& shape, const Tensor& id
 
 }  // namespace
 
-void multiply_many_rows(const MatrixProduct& m, cudaStream_t stream) {
+void multiply_many_rows(const MatrixProduct& m, cudaStream_t stream, int64_t out_stride) {
   bool done = multiply_by_library({.a = library_matrix(m.a),
                                    .b = library_matrix(m.b),
                                    .depth = m.a.depth,
                                    .out = m.out,
+                                   .out_stride = out_stride,
                                    .out_dtype = m.out_dtype,
                                    .add = m.add,
                                    .bias = m.bias,
                                    .residual = m.residual,
                                    .workspace = m.workspace},
                                   stream);
-  if (!done) multiply_by_tiles(m, stream);
+  if (!done) multiply_by_tiles(m, stream, out_stride);
 }
 
 namespace {

@@ -17,11 +17,12 @@ bool few_rows_fit(const MatrixProduct& product);
 void multiply_few_rows(const MatrixProduct& product, bool b_is_constant, cudaStream_t stream);
 
 /// By the library, or where it cannot slowly; not both `add` and `residual`. Its workspace has kGpuProductWorkspace
-/// bytes and, with a bias, one row of out behind them.
-void multiply_many_rows(const MatrixProduct& product, cudaStream_t stream);
+/// bytes and, with a bias, one row of out behind them. `out_stride`: elements from one row of out, and of the residual,
+/// to the next; 0: they are contiguous.
+void multiply_many_rows(const MatrixProduct& product, cudaStream_t stream, int64_t out_stride = 0);
 
 /// Any product, slowly.
-void multiply_by_tiles(const MatrixProduct& product, cudaStream_t stream);
+void multiply_by_tiles(const MatrixProduct& product, cudaStream_t stream, int64_t out_stride = 0);
 
 /// As group_product_kernel; `offsets` [groups + 1] on the device.
 void multiply_groups_by_tiles(const MatrixProduct& product, const int32_t* offsets, int64_t groups,

@@ -19,6 +19,7 @@ struct LibraryProduct {
   LibraryMatrix a, b;
   int64_t depth = 0;
   std::byte* out = nullptr;  ///< [a.outer, b.outer]
+  int64_t out_stride = 0;    ///< elements from one of its rows, and the residual's, to the next; 0: b.outer
   DType out_dtype = DType::f32;
   bool add = false;                     ///< to out; no residual then
   bool precise = true;                  ///< false: FP8 sums may lose bits beyond what its products have

@@ -27,9 +27,9 @@ const char* name_of_type(cudaDataType_t type) {
   }
 }
 
-cublasLtMatrixLayout_t layout_of(cudaDataType_t type, int64_t rows, int64_t columns) {
+cublasLtMatrixLayout_t layout_of(cudaDataType_t type, int64_t rows, int64_t columns, int64_t stride) {
   cublasLtMatrixLayout_t layout = nullptr;
-  check_library(cublasLtMatrixLayoutCreate(&layout, type, uint64_t(columns), uint64_t(rows), columns),
+  check_library(cublasLtMatrixLayoutCreate(&layout, type, uint64_t(columns), uint64_t(rows), stride),
                 "describing a matrix");
   return layout;
 }
@@ -44,6 +44,7 @@ ProductKey key_of(const LibraryProduct& p) {
   return {p.a.outer,
           p.b.outer,
           p.depth,
+          p.out_stride ? p.out_stride : p.b.outer,
           p.a.type,
           p.b.type,
           library_type(p.out_dtype),
@@ -61,8 +62,9 @@ ProductKey key_of(const LibraryProduct& p) {
 std::string name_of_product(const ProductKey& k) {
   return text(k.rows, " x ", k.columns, " x ", k.depth, ' ', name_of_type(k.a), ' ', name_of_type(k.b), " -> ",
               name_of_type(k.out), k.a_across ? ", a across" : "", k.b_across ? ", b across" : "",
-              k.precise ? "" : ", fast sums", k.bias ? ", bias" : "", k.residual ? ", residual" : "", ", aligned ",
-              k.a_alignment, ' ', k.b_alignment, ' ', k.c_alignment, ' ', k.out_alignment);
+              k.out_stride == k.columns ? "" : text(" of ", k.out_stride), k.precise ? "" : ", fast sums",
+              k.bias ? ", bias" : "", k.residual ? ", residual" : "", ", aligned ", k.a_alignment, ' ', k.b_alignment,
+              ' ', k.c_alignment, ' ', k.out_alignment);
 }
 
 Plan plan_of(const ProductKey& key) {
@@ -73,9 +75,12 @@ Plan plan_of(const ProductKey& key) {
   if (!key.precise) describe(plan, CUBLASLT_MATMUL_DESC_FAST_ACCUM, int8_t(1));
   if (key.bias) describe(plan, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
   if (key.bias) describe(plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, int32_t(key.out));
-  plan.b = key.b_across ? layout_of(key.b, key.depth, key.columns) : layout_of(key.b, key.columns, key.depth);
-  plan.a = key.a_across ? layout_of(key.a, key.depth, key.rows) : layout_of(key.a, key.rows, key.depth);
-  plan.out = layout_of(key.out, key.rows, key.columns);
+  auto side = [&](cudaDataType_t type, int64_t outer, bool across) {
+    return across ? layout_of(type, key.depth, outer, outer) : layout_of(type, outer, key.depth, key.depth);
+  };
+  plan.b = side(key.b, key.columns, key.b_across);
+  plan.a = side(key.a, key.rows, key.a_across);
+  plan.out = layout_of(key.out, key.rows, key.columns, key.out_stride);
   return plan;
 }
 

@@ -14,7 +14,7 @@ void check_library(cublasStatus_t status, const char* call);
 
 /// What tells products apart: an algorithm is chosen for each. Adding to `out` is no difference.
 struct ProductKey {
-  int64_t rows, columns, depth;
+  int64_t rows, columns, depth, out_stride;
   cudaDataType_t a, b, out;
   bool a_across, b_across, precise, bias, residual;
   uint32_t a_alignment, b_alignment, c_alignment, out_alignment;

@@ -23,6 +23,7 @@ template <class T, class Out>
 struct TileProduct {
   Side<T> a, b;
   Out* out;
+  int64_t out_stride;  ///< 0: rows follow one another
   bool add;
   const float* bias;
   const Out* residual;
@@ -140,7 +141,8 @@ __global__ void __launch_bounds__(kThreads) multiply_tile(TileProduct<T, Out> p)
   }
 #pragma unroll
   for (int i = 0; i < kEach; ++i) {
-    int64_t row = place.row + sums.row(i), column = place.column + sums.column(i), at = row * p.b.outer + column;
+    int64_t row = place.row + sums.row(i), column = place.column + sums.column(i);
+    int64_t at = row * (p.out_stride ? p.out_stride : p.b.outer) + column;
     if (row >= place.end_row || column >= p.b.outer) continue;
     float value = sums.at(i);
     if (p.add) value += to_float(p.out[at]);
@@ -159,10 +161,12 @@ Side<T> side_of(const Matrix& matrix) {
 unsigned tiles_of(int64_t extent) { return unsigned((extent + kTile - 1) / kTile); }
 
 template <class T, class Out>
-void launch(const MatrixProduct& m, Groups kind, const int32_t* offsets, int64_t groups, cudaStream_t stream) {
+void launch(const MatrixProduct& m, Groups kind, const int32_t* offsets, int64_t groups, cudaStream_t stream,
+            int64_t out_stride = 0) {
   TileProduct<T, Out> p{side_of<T>(m.a),
                         side_of<T>(m.b),
                         reinterpret_cast<Out*>(m.out),
+                        out_stride,
                         m.add,
                         m.bias,
                         reinterpret_cast<const Out*>(m.residual),
@@ -182,18 +186,19 @@ void launch(const MatrixProduct& m, Groups kind, const int32_t* offsets, int64_t
   check_launch("matmul");
 }
 
-void launch(const MatrixProduct& m, Groups kind, const int32_t* offsets, int64_t groups, cudaStream_t stream) {
+void launch(const MatrixProduct& m, Groups kind, const int32_t* offsets, int64_t groups, cudaStream_t stream,
+            int64_t out_stride = 0) {
   visit_device(m.a.dtype, [&]<class T>(Element<T>) {
-    if (m.out_dtype == m.a.dtype) return launch<T, T>(m, kind, offsets, groups, stream);
+    if (m.out_dtype == m.a.dtype) return launch<T, T>(m, kind, offsets, groups, stream, out_stride);
     if (m.out_dtype != DType::f32) throw InternalError("a product's output is neither f32 nor of its operands' type");
-    launch<T, float>(m, kind, offsets, groups, stream);
+    launch<T, float>(m, kind, offsets, groups, stream, out_stride);
   });
 }
 
 }  // namespace
 
-void multiply_by_tiles(const MatrixProduct& product, cudaStream_t stream) {
-  launch(product, Groups::none, nullptr, 0, stream);
+void multiply_by_tiles(const MatrixProduct& product, cudaStream_t stream, int64_t out_stride) {
+  launch(product, Groups::none, nullptr, 0, stream, out_stride);
 }
 
 void multiply_groups_by_tiles(const MatrixProduct& product, const int32_t* offsets, int64_t groups,

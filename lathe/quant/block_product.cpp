@@ -29,7 +29,7 @@ Shape shape_of(std::span<const BlockMatrix> parts) {
   return {out, in};
 }
 
-/// Of a GPU, for any number of rows: the whole weight, for those that are too many for its blocks.
+/// Of a GPU, for any number of rows: a slab of the weight, for those that are too many for its blocks.
 int64_t gpu_workspace_bytes(const BlockProduct& product) {
   Shape weight = shape_of(product.parts);
   int64_t size = size_of(product.x.dtype()), bias_row = product.bias ? weight[0] * size : 0;
@@ -47,10 +47,16 @@ Tensor workspace_for(const BlockProduct& product) {
 
 }  // namespace
 
-int64_t gpu_weight_bytes(const BlockProduct& product) {
+int64_t gpu_slab_rows(const BlockProduct& product) {
+  constexpr int64_t kBytes = 64 << 20, kTile = 256;
   Shape weight = shape_of(product.parts);
-  int64_t split_rows = weight[1] / 32 * kSplitRowsBytes;
-  return (std::max(weight.elements() * size_of(product.x.dtype()), split_rows) + 255) / 256 * 256;
+  int64_t row = std::max<int64_t>(weight[1] * size_of(product.x.dtype()), 1);
+  return std::min(weight[0], std::max(kBytes / row / kTile, int64_t{1}) * kTile);
+}
+
+int64_t gpu_weight_bytes(const BlockProduct& product) {
+  int64_t depth = shape_of(product.parts)[1], slab = gpu_slab_rows(product) * depth * size_of(product.x.dtype());
+  return (std::max(slab, depth / 32 * kSplitRowsBytes) + 255) / 256 * 256;
 }
 
 bool needs_wide(std::span<const BlockMatrix> parts) {

@@ -32,13 +32,14 @@ void visit_source(const BlockMatrix& part, Visitor&& visitor) {
          : with.template operator()<shifted_nibbles, 1, false>();
 }
 
-/// Which rows of a part go where: `count` rows, those of `ids` (or all) that are in [first, first + rows).
+/// Which rows of a part, which begins at row `first` of all, go where: those of `count` ids that it has; or without ids
+/// `count` rows from `begin` on, to row `to` of out.
 template <class T>
 struct RowsRead {
   const int* ids;
-  int first, rows;
-  int64_t count, steps;
+  int64_t first, rows, count, steps;
   T* out;
+  int64_t begin = 0, to = 0;
 };
 
 /// A thread for each row, step and lane of four.
@@ -49,12 +50,12 @@ __global__ void __launch_bounds__(kThreads) read_rows(Source source, RowsRead<T>
   int64_t quads = p.count * p.steps * 4;
   for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < quads; i += int64_t(gridDim.x) * blockDim.x) {
     int quad = int(i % 4);
-    int64_t step = i / 4 % p.steps, to = i / 4 / p.steps, from = p.ids ? p.ids[to] - p.first : to;
+    int64_t step = i / 4 % p.steps, to = i / 4 / p.steps, from = p.ids ? p.ids[to] - p.first : p.begin + to;
     if (from < 0 || from >= p.rows) continue;
     int row = int(from % kWeightRows);
     const std::byte* record = source.records + (from / kWeightRows * p.steps + step) * Source::kRecordBytes;
     RecordPart<Layout> part(record, row % 8 * 4 + quad, source.table);
-    T* out = p.out + ((p.ids ? to : p.first + to) * p.steps + step) * kDepthStep + quad * 4;
+    T* out = p.out + ((p.to + to) * p.steps + step) * kDepthStep + quad * 4;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float values[4];
@@ -64,26 +65,45 @@ __global__ void __launch_bounds__(kThreads) read_rows(Source source, RowsRead<T>
   }
 }
 
-/// Rows `ids`, or all, of [rows, depth] that the parts are.
 template <class T>
-void read_all(std::span<const BlockMatrix> parts, const int* ids, int64_t count, int64_t depth, T* out,
+void read_part(const BlockMatrix& part, const RowsRead<T>& p, cudaStream_t stream) {
+  visit_source(part, [&]<class Source>(const Source& source) {
+    launch_early(read_rows<Source, T>, {blocks_for(p.count * p.steps * 4), kThreads, stream}, "block_rows", source, p);
+  });
+}
+
+/// Rows `ids` of [rows, depth] that the parts are.
+template <class T>
+void read_ids(std::span<const BlockMatrix> parts, const int* ids, int64_t count, int64_t depth, T* out,
               cudaStream_t stream) {
-  RowsRead<T> p{ids, 0, 0, count, depth / kDepthStep, out};
+  int64_t first = 0;
   for (const BlockMatrix& part : parts) {
-    p.rows = int(part.shape[0]);
-    if (!ids) p.count = p.rows;
-    visit_source(part, [&]<class Source>(const Source& source) {
-      launch_early(read_rows<Source, T>, {blocks_for(p.count * p.steps * 4), kThreads, stream}, "block_rows", source,
-                   p);
-    });
-    p.first += p.rows;
+    read_part(part, RowsRead<T>{ids, first, part.shape[0], count, depth / kDepthStep, out}, stream);
+    first += part.shape[0];
+  }
+}
+
+/// Rows [begin, end) of them.
+template <class T>
+void read_range(std::span<const BlockMatrix> parts, int64_t begin, int64_t end, int64_t depth, T* out,
+                cudaStream_t stream) {
+  int64_t first = 0;
+  for (const BlockMatrix& part : parts) {
+    int64_t from = std::max(begin, first), to = std::min(end, first + part.shape[0]);
+    RowsRead<T> p{nullptr, first, part.shape[0], to - from, depth / kDepthStep, out, from - first, from - begin};
+    if (from < to) read_part(part, p, stream);
+    first += part.shape[0];
   }
 }
 
 void block_rows_cuda(std::span<const BlockMatrix> parts, const Tensor& ids, Tensor& rows) {
   if (rows.elements() == 0) return;
+  int64_t count = rows.shape()[0], depth = rows.shape()[1];
   visit_device(rows.dtype(), [&]<class T>(Element<T>) {
-    read_all(parts, on_device<const int>(ids), rows.shape()[0], rows.shape()[1], on_device<T>(rows), stream_of(rows));
+    if (ids)
+      read_ids(parts, on_device<const int>(ids), count, depth, on_device<T>(rows), stream_of(rows));
+    else
+      read_range(parts, 0, count, depth, on_device<T>(rows), stream_of(rows));
   });
 }
 
@@ -183,22 +203,27 @@ void multiply_few(const BlockProduct& product, Tensor& workspace, Tensor& out) {
     visit_source(part, [&](const auto& source) { few.multiply(source, int(part.shape[0])); });
 }
 
+/// Slab by slab of the weight.
 void multiply_dequantized(const BlockProduct& product, Tensor& workspace, Tensor& out) {
   const Tensor& x = product.x;
   int64_t rows = x.shape().rows(), depth = x.shape().columns(), columns = out.shape().columns();
+  int64_t slab = gpu_slab_rows(product), size = size_of(out.dtype());
   std::byte* weight = workspace.data<std::byte>();
-  visit_device(x.dtype(), [&]<class T>(Element<T>) {
-    read_all(product.parts, nullptr, columns, depth, reinterpret_cast<T*>(weight), stream_of(out));
-  });
   Matrix narrow{.data = x.data<std::byte>(), .outer = rows, .depth = depth, .stride = depth, .dtype = x.dtype()};
-  multiply_many_rows({.a = narrow,
-                      .b = {.data = weight, .outer = columns, .depth = depth, .stride = depth, .dtype = x.dtype()},
-                      .out = out.data<std::byte>(),
-                      .out_dtype = out.dtype(),
-                      .bias = on_device<const float>(product.bias),
-                      .residual = on_device<const std::byte>(product.residual),
-                      .workspace = weight + gpu_weight_bytes(product)},
-                     stream_of(out));
+  for (int64_t first = 0; first < columns; first += slab) {
+    int64_t count = std::min(slab, columns - first);
+    visit_device(x.dtype(), [&]<class T>(Element<T>) {
+      read_range(product.parts, first, first + count, depth, reinterpret_cast<T*>(weight), stream_of(out));
+    });
+    multiply_many_rows({.a = narrow,
+                        .b = {.data = weight, .outer = count, .depth = depth, .stride = depth, .dtype = x.dtype()},
+                        .out = out.data<std::byte>() + first * size,
+                        .out_dtype = out.dtype(),
+                        .bias = product.bias ? on_device<const float>(product.bias) + first : nullptr,
+                        .residual = product.residual ? product.residual.data<std::byte>() + first * size : nullptr,
+                        .workspace = weight + gpu_weight_bytes(product)},
+                       stream_of(out), columns);
+  }
 }
 
 void block_product_cuda(const BlockProduct& product, Tensor& workspace, Tensor& out) {

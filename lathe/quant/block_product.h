@@ -21,8 +21,8 @@ struct BlockMatrix {
 /// out]. x is f32 or bf16. Each 32 elements of it are rounded to signed bytes (for F16, to 13 bits) with a f32 scale of
 /// their own, no coarser than llama.cpp does; products of codes are exact, and sums are f32, in the order of `in`
 /// whatever the number of rows or threads. On a GPU up to 32 rows of bf16 are rounded to 16 bits instead; for more, and
-/// for f32, w is dequantized into workspace of x's type. Throws Error when the shapes or types do not fit. Not
-/// differentiable.
+/// for f32, w is dequantized into workspace of x's type, a slab at a time. Throws Error when the shapes or types do not
+/// fit. Not differentiable.
 Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, const Epilogue& epilogue = {});
 
 /// Rows ids (i32 [tokens]) of w, as an embedding: [tokens, in] in `dtype`, rounded once. Ids are not checked.
@@ -47,7 +47,9 @@ struct BlockProduct {
   Tensor bias, residual;
 };
 constexpr int64_t kSplitRowsBytes = 32 * 80;  ///< of 32 elements of up to 32 rows of x, as a GPU splits them
-/// Of a GPU's workspace: where w is dequantized to, or few rows of x are split to; kGpuProductWorkspace follows.
+/// Rows of w that a GPU dequantizes at a time: 64 MiB of them.
+int64_t gpu_slab_rows(const BlockProduct& product);
+/// Of a GPU's workspace: where they are dequantized to, or few rows of x are split to; kGpuProductWorkspace follows.
 int64_t gpu_weight_bytes(const BlockProduct& product);
 constinit inline Kernel<void(const BlockProduct& product, Tensor& workspace, Tensor& out)> block_product_kernel{
     "block_product"};

@@ -84,6 +84,27 @@ TEST_P(GpuBlocks, GiveARowTheSameBitsInAnyCompany) {
   }
 }
 
+/// Few rows are multiplied by the blocks themselves.
+TEST(GpuBlockSlabs, MultiplyAsTheBlocksDo) {
+  if (accelerators().gpus.empty()) GTEST_SKIP() << accelerators().why_none;
+  constexpr int64_t kRows = 14000, kDepth = 4096;
+  Runtime runtime({Backend::cuda}, 1 << 28);
+  const BlockFormat& format = *find_block_format("Q8_0");
+  BlockWeight weight(
+      kDepth, {{&format, {whole_matrix("w", 100, kDepth)}}, {&format, {whole_matrix("v", kRows - 100, kDepth)}}});
+  weight.materialize(DType::bf16);
+  Inventory inventory;
+  weight.list(inventory);
+  fill(inventory, {&format, &format});
+  weight.prepare();
+  Tensor x = noise({40, kDepth}, DType::bf16, 9), bias = noise({kRows}, DType::f32, 2),
+         residual = noise({40, kRows}, DType::bf16, 3), few = residual.rows(0, 32);
+  std::vector<float> expected = values_of(weight.multiply(x.rows(0, 32), {&bias, &few}));
+  std::vector<float> actual = values_of(weight.multiply(x, {&bias, &residual}));
+  actual.resize(expected.size());
+  EXPECT_LT(difference(actual, expected), 6e-3);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, GpuBlocks,
                          testing::Values("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q8_K", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
                                          "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"));
