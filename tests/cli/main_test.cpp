@@ -50,6 +50,11 @@ TEST(Program, ExitsWithTwoWhenUsedWrongly) {
   }
 }
 
+TEST(Program, NamesTheWordsThatAnOptionTakes) {
+  EXPECT_THAT(run("data prepare books --tokenizer t --out o --format xml").output,
+              HasSubstr("lathe: --format: xml not in {auto,txt,jsonl,csv,tsv}"));
+}
+
 TEST(Program, NamesAnUnknownCommand) {
   EXPECT_THAT(run("nonsense").output, HasSubstr("lathe: unknown command 'nonsense'"));
 }
