@@ -6,8 +6,8 @@ usage: bench/gpu_decode.py 8|9|8q [--quick]     after script/gpu_build
 
 The weights are random, made here with transformers and saved as any model is; `lathe convert` makes Q8_0 of them. The
 peer is transformers in bf16 with its static cache, for which generate() compiles the step. Tokens a second are those
-written, over the whole generation of a batch after the first one, the prompt included; greedy, so that both read the
-same weights as often.
+written, over the whole generation of a batch, the prompt included; greedy, so that both read the same weights as often.
+The first rounds, in which clocks rise and steps are compiled or become graphs, do not count.
 """
 import dataclasses
 import json
@@ -20,6 +20,7 @@ import time
 from gpu_measure import DATA, DEVICE, GIB, DeviceUse, Row, copy_rate, json_lines, lathe, rows_asked
 
 PROMPT, NEW = 128, 128
+WARM = 3  # rounds that do not count
 
 
 @dataclasses.dataclass
@@ -100,7 +101,7 @@ def theirs(shape, folder, batch, rounds):
     options = dict(max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, cache_implementation="static",
                    attention_mask=torch.ones_like(ids), pad_token_id=0)
     seconds = []
-    for _ in range(2 + rounds):
+    for _ in range(WARM + rounds):
         torch.cuda.synchronize()
         began = time.time()
         with torch.inference_mode():
@@ -108,7 +109,7 @@ def theirs(shape, folder, batch, rounds):
         torch.cuda.synchronize()
         seconds.append(time.time() - began)
     assert out.shape == (batch, PROMPT + NEW)
-    return {"tokens_per_second": [batch * NEW / each for each in seconds[2:]], "first_seconds": seconds[0],
+    return {"tokens_per_second": [batch * NEW / each for each in seconds[WARM:]], "first_seconds": seconds[0],
             "reserved_bytes": torch.cuda.max_memory_reserved()}
 
 
@@ -121,10 +122,10 @@ def beside_transformers(row, batch, bar, rounds):
         with row.phase("weights"):
             weight_bytes = make_model(LLAMA_1B, folder)
         with row.phase("lathe"):
-            mine = ours(LLAMA_1B, folder, batch, 1 + rounds)
+            mine = ours(LLAMA_1B, folder, batch, WARM + rounds)
         with row.phase("transformers"):
             peer = theirs(LLAMA_1B, folder, batch, rounds)
-    rate, peer_rate, ceiling = rate_of(mine, 1), rate_of(peer), copy_rate()
+    rate, peer_rate, ceiling = rate_of(mine, WARM), rate_of(peer), copy_rate()
     share = rate / batch * weight_bytes / (1e9 * ceiling)
     row.measured = {"lathe": mine, "peer": peer, "weight_bytes": weight_bytes, "copy_gb_per_s": ceiling,
                     "ratio": rate / peer_rate, "bandwidth_share": share}
@@ -141,10 +142,10 @@ def quantized(row, shape, rounds):
         with row.phase("Q8_0"):
             lathe("lathe", "convert", folder, blocks, "--type", "q8_0")
         with row.phase("lathe"):
-            plain, q8_0 = ours(shape, folder, 1, 1 + rounds), ours(shape, blocks, 1, 1 + rounds)
+            plain, q8_0 = ours(shape, folder, 1, WARM + rounds), ours(shape, blocks, 1, WARM + rounds)
         with row.phase("transformers"):
             peer = theirs(shape, folder, 1, rounds)
-    rate, q_rate, peer_rate = rate_of(plain, 1), rate_of(q8_0, 1), rate_of(peer)
+    rate, q_rate, peer_rate = rate_of(plain, WARM), rate_of(q8_0, WARM), rate_of(peer)
     row.measured[shape.name] = {"bf16": plain, "q8_0": q8_0, "peer": peer, "ratio": rate / peer_rate,
                                 "ratio_q8_0": q_rate / rate}
     row.cell(f"decode {shape.name}, {NEW} tokens after {PROMPT}, batch 1", f"bf16 {rate:,.0f}, Q8_0 {q_rate:,.0f} tok/s",
