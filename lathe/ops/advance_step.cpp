@@ -1,5 +1,7 @@
 #include "lathe/ops/advance_step.h"
 
+#include <algorithm>
+
 namespace lathe {
 
 void advance_step(const Tensor& chosen, Tensor& tokens, Tensor& positions, Tensor& slots, Tensor& lengths) {
@@ -14,7 +16,7 @@ namespace {
 
 void advance_step_plain(const Tensor& chosen, Tensor& tokens, Tensor& positions, Tensor& slots, Tensor& lengths) {
   for (int64_t i = 0; i < chosen.elements(); ++i) {
-    tokens.data<int32_t>()[i] = chosen.data<int32_t>()[i];
+    tokens.data<int32_t>()[i] = std::max(chosen.data<int32_t>()[i], 0);
     for (Tensor* each : {&positions, &slots, &lengths}) ++each->data<int32_t>()[i];
   }
 }

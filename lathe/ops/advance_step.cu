@@ -9,7 +9,7 @@ namespace {
 __global__ void advance(const int* chosen, int* tokens, int* positions, int* slots, int* lengths, int64_t sequences) {
   int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x;
   if (i >= sequences) return;
-  tokens[i] = chosen[i];
+  tokens[i] = max(chosen[i], 0);
   ++positions[i], ++slots[i], ++lengths[i];
 }
 
