@@ -44,7 +44,8 @@ struct GenerationHooks {
 
 /// Writes texts after prompts, or where the decoder has an encoder about the texts that prompts are: as many at a time
 /// as the decoder holds, the next as soon as one is done. What a sequence becomes does not depend on the others, to the
-/// bit; on a GPU but for prompts, whose products a library chooses by how many rows there are. One thread.
+/// bit; on a GPU where steps have at most 32 tokens: for more, as with a prompt in them, a library chooses how to
+/// multiply by how many there are. One thread.
 class Generator {
  public:
   static constexpr int64_t kChunk = 512;        ///< tokens of one prompt in a step; cut by the prompt's own positions

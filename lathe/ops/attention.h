@@ -60,7 +60,7 @@ struct CachedSequences {
 ///   -> [tokens, heads * head_dim]
 /// Query i of a sequence with n of them has position length - n + i. Not differentiable. Each key and value is read
 /// once for up to 8 queries of a sequence. The bits do not depend on the number of threads. On a GPU the i32 tensors
-/// were uploaded, not written by a kernel: they are read before earlier kernels end.
+/// were written before this step began: they are read before earlier kernels end.
 Tensor attention_cached(const Tensor& q, const Tensor& cache, const Tensor& query_offsets,
                         const CachedSequences& sequences, const AttentionSpec& spec);
 Tensor attention_cached(const Tensor& q, const Tensor& cache, const Tensor& query_offsets, const Tensor& cache_starts,

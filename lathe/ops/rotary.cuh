@@ -124,8 +124,8 @@ __device__ void copy_rest(const RotaryInput<T>& in, const T* x) {
   }
 }
 
-/// A block for each token: cosines and sines once, then all heads. Positions and slots were uploaded, not written by a
-/// kernel of this step: they are read before waiting.
+/// A block for each token: cosines and sines once, then all heads. Positions and slots were written before this step
+/// began: they are read before waiting.
 template <int size, class T>
 __global__ void __launch_bounds__(kMostThreads) rotate(RotaryInput<T> in, const __grid_constant__ PairTurns pairs) {
   __shared__ float2 turns[kMostPairs];

@@ -35,7 +35,8 @@ constinit inline Kernel<void(const Tensor& x, const Tensor& positions, int64_t r
     rotary_kernel{"rotary"};
 
 /// Rotates the first `rotated_heads` heads by their token's position.
-///   qkv [tokens, heads, head_dim] f32 or bf16, positions i32 [tokens], uploaded -> like qkv
+///   qkv [tokens, heads, head_dim] f32 or bf16, positions i32 [tokens] -> like qkv
+/// On a GPU positions were written before this step began: they are read before earlier kernels end.
 /// Throws Error for odd or too large `dims`, shapes that do not fit, or an unknown scaling.
 /// Differentiable. Overwrites qkv and returns it when qkv is unique() and no leaf: use only what is returned.
 Tensor rotary(const Tensor& qkv, const Tensor& positions, int64_t rotated_heads, const RotarySpec& spec);
