@@ -86,21 +86,56 @@ struct BackwardGroup {
     return __shfl_sync(~0u, shared.steps[at.buffer].flags, 0);
   }
 
-  __device__ void store_and_clear(const BackwardView<bf16>& view, int first_key, int kv_head, float (&dk)[dim / 8][4],
-                                  float (&dv)[dim / 8][4]) const {
-    int first = first_key + warp_row, limit = in.memory_tokens - first;
-    int64_t to = first * in.key_row + kv_head * dim;
-    store_sums<dim>(dk, in.scale, limit, in.key_row, view.dk + to);
-    store_sums<dim>(dv, 1, limit, in.key_row, view.dv + to);
+  /// Puts this group's rows of sums, times `factor`, into shared memory that holds kGroupRows of them. Clears the sums.
+  __device__ void stage(float (&sums)[dim / 8][4], float factor, bf16* rows) const {
+    unsigned packed[dim / 16][4];
 #pragma unroll
     for (int i = 0; i < dim / 8; ++i)
 #pragma unroll
-      for (int c = 0; c < 4; ++c) dk[i][c] = dv[i][c] = 0;
+      for (int c = 0; c < 4; ++c) sums[i][c] *= factor;
+    pack_weights<dim>(sums, packed);
+    store_weights<kGroupRows, dim>(packed, rows, warp_row);
+    show_to_products();
+#pragma unroll
+    for (int i = 0; i < dim / 8; ++i)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) sums[i][c] = 0;
+  }
+  __device__ void store(const CUtensorMap& map, int first_key, int kv_head, const bf16* rows) const {
+    store_tile<kGroupRows, dim>(map, first_key + group * 64, kv_head * dim, rows + group * 64 * 64);
+    store_bulk_commit();
+  }
+
+  /// dk and dv of a piece, whose keys, and values where the next ones have another place, are not read any more: their
+  /// shared memory is on the way.
+  __device__ void store_gradients(const BackwardMaps& maps, int piece, int first_key, int kv_head,
+                                  float (&dk)[dim / 8][4], float (&dv)[dim / 8][4]) const {
+    using Steps = typename Shared::Steps;
+    bool stores = threadIdx.x % 128 == 0;
+    bf16* keys = shared.keys(piece % Steps::kKeys);
+    wait_for_threads<256>(1);  // both groups have read the keys
+    stage(dk, in.scale, keys);
+    if constexpr (Steps::kValues == 2) stage(dv, 1, shared.values(piece % 2));
+    wait_for_threads<128>(2 + group);
+    if (stores) store(maps.dk, first_key, kv_head, keys);
+    if constexpr (Steps::kValues == 2) {
+      if (stores) store(maps.dv, first_key, kv_head, shared.values(piece % 2));
+    } else {
+      if (stores) store_bulk_wait_read();
+      wait_for_threads<128>(2 + group);
+      stage(dv, 1, keys);
+      wait_for_threads<128>(2 + group);
+      if (stores) store(maps.dv, first_key, kv_head, keys);
+    }
+    if (!stores) return;
+    store_bulk_wait_read();
+    barrier_arrive(shared.keys_empty + piece % Steps::kKeys);
+    if constexpr (Steps::kValues == 2) barrier_arrive(shared.values_empty + piece % 2);
   }
 
   /// All steps of the block. Scores of the next step begin before the sums of this one are there; those after the last
   /// are of no use, but a branch around them would make nvcc serialize all products.
-  __device__ void run(const BackwardView<bf16>& view) const {
+  __device__ void run(const BackwardMaps& maps) const {
     using Steps = typename Shared::Steps;
     float scores[kQueries / 8][4], dk[dim / 8][4] = {}, dv[dim / 8][4] = {};
     int flags = wait_for_step(0), piece = 0, first_key = shared.steps[0].keys * kGroupRows,
@@ -125,7 +160,7 @@ struct BackwardGroup {
       group_multiply_weights<dim, kQueries>(packed, dout, dv);
       group_wait<1>();
       group_keep(gradients);
-      if (flags & Step::last) leave(shared.values_empty + piece % Steps::kValues);
+      if (Steps::kValues == 1 && (flags & Step::last)) leave(shared.values_empty);
       score_gradients(buffer, packed, gradients);
       pack_weights<kQueries>(gradients, packed_gradients);
       Turn<1>(steps).wait_empty(shared.scores_empty);
@@ -147,14 +182,13 @@ struct BackwardGroup {
       group_keep(sums);
       leave(shared.scores_empty);
       if constexpr (kRunning == 2) leave(shared.empty + buffer);
-      if (flags & Step::last) leave(shared.keys_empty + piece % Steps::kKeys);
       put_sums(steps, sums);
       group_wait<0>();
       group_keep(scores);
       if (flags & Step::last) {
         group_keep(dk);
         group_keep(dv);
-        store_and_clear(view, first_key, kv_head, dk, dv);
+        store_gradients(maps, piece, first_key, kv_head, dk, dv);
         first_key = shared.steps[next].keys * kGroupRows, kv_head = shared.steps[next].kv_head;
       }
       if (next_flags & Step::end) return;
@@ -180,7 +214,7 @@ __global__ void __launch_bounds__(kGroupThreads, 1)
     if (threadIdx.x >= 96) finish_queries<dim>(view, to, shared);
   } else {
     more_registers<kBackwardRegisters>();
-    BackwardGroup<dim>{view.in, shared, group_of_thread() - 1}.run(view);
+    BackwardGroup<dim>{view.in, shared, group_of_thread() - 1}.run(maps);
   }
 #endif
 }

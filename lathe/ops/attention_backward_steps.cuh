@@ -20,9 +20,9 @@ struct BackwardSteps {
 };
 constexpr int kSumsPart = 64 * 64;
 
-/// The tensors as the copying thread reads them.
+/// The tensors as they are copied: tiles of a step's queries, and of a piece's keys; of dk and dv a group's.
 struct BackwardMaps {
-  CUtensorMap q, k, v, dout;
+  CUtensorMap q, k, v, dout, dk, dv;
 };
 
 /// Where a query's gradients are summed, and what else backward prepares. Tiles are of kQueries queries.
@@ -30,7 +30,7 @@ struct BackwardSums {
   int tiles;
   float* statistics;  ///< [heads, tiles, 2, kQueries]: logsumexp in units of log 2, and delta; 0 past the last query
   int2* walks;        ///< [key tiles of kGroupRows]: tiles [first, last) of queries, all that see any of the keys
-  int* order;         ///< [2, key tiles]: in which pieces of a head are taken; the longest of their chains
+  int4* order;        ///< [key tiles]: which is taken when, and its walk
   int* turns;         ///< [heads, tiles, parts]: the tile of keys, from the first on that is seen, that adds next
   float* sums;        ///< [heads, tiles, kSums], parts in the order of registers
 };
@@ -121,10 +121,9 @@ struct BackwardShared {
   __device__ void start() const {
     if (threadIdx.x == 0) {
       for (int i = 0; i < kStages; ++i) barrier_start(full + i, 1), barrier_start(empty + i, kComputeWarps + 2);
-      for (int i = 0; i < Steps::kKeys; ++i)
-        barrier_start(keys_full + i, 1), barrier_start(keys_empty + i, kComputeWarps);
+      for (int i = 0; i < Steps::kKeys; ++i) barrier_start(keys_full + i, 1), barrier_start(keys_empty + i, 2);
       for (int i = 0; i < Steps::kValues; ++i)
-        barrier_start(values_full + i, 1), barrier_start(values_empty + i, kComputeWarps);
+        barrier_start(values_full + i, 1), barrier_start(values_empty + i, Steps::kValues == 1 ? kComputeWarps : 2);
       barrier_start(scores_empty, kComputeWarps);
       for (int i = 0; i < 2; ++i) {
         barrier_start(sums_full + i, kComputeWarps / 2), barrier_start(sums_empty + i, 1);
@@ -158,7 +157,7 @@ struct BackwardCopy {
   const BackwardSums& to;
   const BackwardMaps& maps;
   const Shared& shared;
-  int steps = 0, pieces = 0;
+  int steps = 0, pieces = 0, drawn = 0;
 
   __device__ void keys(const Step& step) const {
     Turn<Shared::Steps::kKeys> at(pieces);
@@ -213,18 +212,21 @@ struct BackwardCopy {
 #pragma unroll 1
     for (int head = first_head; head <= last_head; ++head) {
       int ends = tile == range.y - 1 && head == first_head ? Step::first : 0;
-      if (tile == range.x && head == last_head) ends |= Step::last;
+      if (tile == range.x && head == last_head) ends |= Step::last, draw();
       push({tile, head, flags | ends, turn, keys, kv_head});
     }
   }
 
+  /// The next piece, before it is wanted.
+  __device__ void draw() { drawn = atomicAdd(in.intervals.taken, 1); }
+
   __device__ void run(const GroupGrid& grid) {
-    for (int piece; (piece = atomicAdd(in.intervals.taken, 1)) < grid.pieces();) {
-      int2 at = grid.tile_and_head(piece);
-      int keys = to.order[grid.tiles - 1 - at.x];
-      int2 range = to.walks[keys];
+    for (draw(); drawn < grid.pieces();) {
+      int2 at = grid.tile_and_head(drawn);
+      int4 piece = to.order[grid.tiles - 1 - at.x];
+      if (piece.y >= piece.z) draw();  // nobody sees these keys
 #pragma unroll 1
-      for (int tile = range.y - 1; tile >= range.x; --tile) walk(tile, keys, at.y, range);
+      for (int tile = piece.z - 1; tile >= piece.y; --tile) walk(tile, piece.x, at.y, {piece.y, piece.z});
     }
     push({0, 0, Step::end, 0, 0, 0});
   }
@@ -378,25 +380,42 @@ __global__ void attention_walks(BackwardView<bf16> view, BackwardSums to, int ke
   }
 }
 
+constexpr int kMostOrdered = 1024;
+
 /// In which order tiles of keys are taken. Those of a chain share queries with the next one; chains go by bands of
 /// `band`, in which tiles with long walks come first, or with long ones in their chain behind them: never before an
-/// earlier tile of the chain. One block.
-__global__ void attention_order(BackwardSums to, int key_tiles, int band) {
-  const int2* walks = to.walks;
-  int *longest = to.order + key_tiles, first = int(threadIdx.x), threads = int(blockDim.x);
-  auto begins = [&](int keys) { return keys == 0 || walks[keys].x >= walks[keys - 1].y; };
-  for (int keys = first; keys < key_tiles; keys += threads) {
-    int most = 0, chains = 0;
-    for (int i = keys; i < key_tiles && (i == keys || !begins(i)); ++i) most = max(most, walks[i].y - walks[i].x);
-    for (int i = 1; i <= keys; ++i) chains += begins(i);
-    longest[keys] = most - min(chains / band, 2047) * (1 << 20);  // long walks first, within the band
+/// earlier tile of the chain. One block, of a thread for each tile up to kMostOrdered; more tiles keep their order.
+__global__ void __launch_bounds__(kMostOrdered) attention_order(BackwardSums to, int key_tiles, int band) {
+  __shared__ int chains[kMostOrdered], longest[kMostOrdered];
+  int keys = int(threadIdx.x), threads = int(blockDim.x);
+  if (key_tiles > threads) {
+    for (; keys < key_tiles; keys += threads) to.order[keys] = {keys, to.walks[keys].x, to.walks[keys].y, 0};
+    return;
+  }
+  int2 walk = keys < key_tiles ? to.walks[keys] : int2{0, 0};
+  int chain = keys > 0 && keys < key_tiles && walk.x >= to.walks[keys - 1].y, most = walk.y - walk.x;
+  chains[keys] = chain;
+  for (int distance = 1; distance < key_tiles; distance *= 2) {
+    __syncthreads();
+    int before = keys >= distance ? chains[keys - distance] : 0;
+    __syncthreads();
+    chains[keys] = chain += before;
+  }
+  longest[keys] = most;
+  for (int distance = 1; distance < key_tiles; distance *= 2) {
+    __syncthreads();
+    int behind = keys + distance < key_tiles && chains[keys + distance] == chain ? longest[keys + distance] : 0;
+    __syncthreads();
+    longest[keys] = most = max(most, behind);
   }
   __syncthreads();
-  for (int keys = first; keys < key_tiles; keys += threads) {
-    int rank = 0;
-    for (int i = 0; i < key_tiles; ++i) rank += longest[i] > longest[keys] || (longest[i] == longest[keys] && i < keys);
-    to.order[rank] = keys;
-  }
+  longest[keys] = most -= chain / band * (1 << 20);  // chain / band is less than kMostOrdered
+  __syncthreads();
+  if (keys >= key_tiles) return;
+  int rank = 0;
+#pragma unroll 8
+  for (int i = 0; i < key_tiles; ++i) rank += longest[i] > most || (longest[i] == most && i < keys);
+  to.order[rank] = {keys, walk.x, walk.y, 0};
 }
 
 }  // namespace lathe

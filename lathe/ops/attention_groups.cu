@@ -67,7 +67,9 @@ BackwardMaps maps_of(const BackwardView<bf16>& view) {
   return {tiles_of_matrix(in.q, in.tokens, columns, in.query_row, queries),
           tiles_of_matrix(in.k, in.memory_tokens, key_columns, in.key_row, kGroupRows),
           tiles_of_matrix(in.v, in.memory_tokens, key_columns, in.key_row, kGroupRows),
-          tiles_of_matrix(view.dout, in.tokens, columns, columns, queries)};
+          tiles_of_matrix(view.dout, in.tokens, columns, columns, queries),
+          tiles_of_matrix(view.dk, in.memory_tokens, key_columns, in.key_row, 64),
+          tiles_of_matrix(view.dv, in.memory_tokens, key_columns, in.key_row, 64)};
 }
 
 BackwardSums sums_of(const AttentionInput& in, Tensor& workspace) {
@@ -76,7 +78,7 @@ BackwardSums sums_of(const AttentionInput& in, Tensor& workspace) {
   return {int(floats.tiles),
           all + floats.statistics,
           reinterpret_cast<int2*>(all + floats.walks),
-          reinterpret_cast<int*>(all + floats.order),
+          reinterpret_cast<int4*>(all + floats.order),
           reinterpret_cast<int*>(all + floats.turns),
           all + floats.sums};
 }
@@ -92,7 +94,8 @@ void launch_backward(const BackwardView<bf16>& view, int64_t longest, const bf16
   attention_walks<dim><<<tiles_of(key_tiles * 32, kThreads), kThreads, 0, stream>>>(view, to, int(key_tiles));
   int kv_heads = in.heads / in.group, pieces = int(key_tiles) * kv_heads;
   int at_once = std::clamp(multiprocessors() / kBlocksOfHead, 1, kv_heads);
-  attention_order<<<1, 512, 0, stream>>>(to, int(key_tiles), chains_of_band(longest, dim * in.group, at_once));
+  int threads = std::min(int(key_tiles + 31) / 32 * 32, kMostOrdered);
+  attention_order<<<1, threads, 0, stream>>>(to, int(key_tiles), chains_of_band(longest, dim * in.group, at_once));
   auto kernel = attention_backward_groups<dim>;
   allow_shared(reinterpret_cast<const void*>(kernel), bytes);
   GroupGrid grid{int(key_tiles), kv_heads, at_once};

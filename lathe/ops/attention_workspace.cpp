@@ -31,7 +31,7 @@ GroupFloats group_floats(const AttentionInput& in) {
   auto part = [&](int64_t count) { return std::exchange(floats.all, floats.all + padded(count, kAligned)); };
   floats.statistics = part(2 * in.spec.heads * tiles * queries);
   floats.walks = part(2 * blocks_of(in.kv.shape()[0], kRows));
-  floats.order = part(2 * blocks_of(in.kv.shape()[0], kRows));
+  floats.order = part(4 * blocks_of(in.kv.shape()[0], kRows));
   floats.turns = part(2 * in.spec.heads * tiles);
   floats.sums = part(in.spec.heads * tiles * queries * in.spec.head_dim);
   return floats;

@@ -25,6 +25,17 @@ __device__ void copy_tile(const CUtensorMap& map, int row, int column, bf16* to,
         : "memory");
 }
 
+/// Begins to copy as many rows as the map's tiles have, of SwizzledRows<tile_rows, columns>, the other way; none that
+/// is not there.
+template <int tile_rows, int columns>
+__device__ void store_tile(const CUtensorMap& map, int row, int column, const bf16* from) {
+#pragma unroll
+  for (int block = 0; block < columns / 64; ++block)
+    asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(&map),
+                 "r"(column + block * 64), "r"(row), "r"(shared_address(from + block * tile_rows * 64))
+                 : "memory");
+}
+
 /// Begins to copy `bytes`, a multiple of 16 as are both addresses, from shared to global memory.
 __device__ inline void store_bulk(const void* from, void* to, int bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(shared_address(from)),
