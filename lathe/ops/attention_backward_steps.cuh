@@ -252,8 +252,8 @@ __device__ void add_in_turn(const BackwardSums& to, const BackwardShared<dim>& s
   for (int steps = 0; !(step.flags & Step::end); step = next, ++steps) {
     int64_t place = place_of(step);
     while (turn != step.turn) turn = load_acquire(to.turns + place);
-    Turn<1>(steps).wait_full(shared.sums_full + group);
     show_to_copies();
+    Turn<1>(steps).wait_full(shared.sums_full + group);
     if (step.turn > 0)
       add_bulk(sums, to.sums + place * kSumsPart, bytes);
     else

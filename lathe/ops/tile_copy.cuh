@@ -53,15 +53,16 @@ __device__ inline void store_bulk_commit() { asm volatile("cp.async.bulk.commit_
 __device__ inline void store_bulk_wait_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
 __device__ inline void store_bulk_wait() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
 
-/// What other blocks wrote before store_release() is seen after load_acquire() of what it stored, by copies too.
+/// What a thread wrote before store_release(), or waited for as store_bulk_wait() does, is seen by one that
+/// load_acquire()d what it stored; by the copies of that one too, after show_to_copies().
 __device__ inline int load_acquire(const int* from) {
   int value;
   asm volatile("ld.acquire.gpu.global.b32 %0, [%1];" : "=r"(value) : "l"(from) : "memory");
   return value;
 }
 __device__ inline void store_release(int* to, int value) {
-  asm volatile("fence.proxy.async;\nst.release.gpu.global.b32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
+  asm volatile("st.release.gpu.global.b32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
 }
-__device__ inline void show_to_copies() { asm volatile("fence.proxy.async;" ::: "memory"); }
+__device__ inline void show_to_copies() { asm volatile("fence.proxy.async.global;" ::: "memory"); }
 
 }  // namespace lathe
