@@ -29,9 +29,10 @@ void forward_elements(const AttentionView<T>& view, Tensor& out, Tensor& logsume
 }  // namespace
 
 void attention_forward_cuda(const AttentionInput& in, Tensor& out, Tensor& logsumexp, Tensor& workspace) {
-  if (out.elements() == 0 || cudnn_forward(in, out, logsumexp, workspace)) return;
+  if (out.elements() == 0) return;
+  if (has_groups(in)) return forward_groups(in, find_intervals(in, workspace), out, logsumexp);
+  if (cudnn_forward(in, out, logsumexp, workspace)) return;
   Intervals intervals = find_intervals(in, workspace);
-  if (has_groups(in)) return forward_groups(in, intervals, out, logsumexp);
   bool tiled = visit_tiles(in, [&]<int dim>() {
     auto launch = has_shape(in.spec) ? forward_tiles<dim, true> : forward_tiles<dim, false>;
     launch(view_of<bf16>(in, intervals), out, logsumexp);

@@ -92,10 +92,10 @@ struct BackwardShared {
   using Scores = SwizzledRows<kGroupRows, kQueries>;
   static constexpr int kBarriers = 2 * (kStages + Steps::kKeys + Steps::kValues) + 5;
   static constexpr int kKept = (Steps::kKeys + Steps::kValues) * Kept::kValues;
-  static constexpr int kBytes = 1024 + (kKept + 2 * kStages * Walked::kValues + Scores::kValues) * int(sizeof(bf16)) +
-                                (Steps::kSums + 2 * kStages * kQueries) * int(sizeof(float)) +
-                                kStages * kQueries * int(sizeof(SeenKeys)) + kStages * int(sizeof(Step)) +
-                                kBarriers * int(sizeof(uint64_t)) + 2 * int(sizeof(SummedQueries));
+  static constexpr int kBytes =
+      kSharedSlack + (kKept + 2 * kStages * Walked::kValues + Scores::kValues) * int(sizeof(bf16)) +
+      (Steps::kSums + 2 * kStages * kQueries) * int(sizeof(float)) + kStages * kQueries * int(sizeof(SeenKeys)) +
+      kStages * int(sizeof(Step)) + kBarriers * int(sizeof(uint64_t)) + 2 * int(sizeof(SummedQueries));
   static_assert(kBytes <= kMostShared);
 
   __device__ explicit BackwardShared(void* memory)

@@ -1,120 +1,56 @@
 #pragma once
-// Forward attention for warpgroups: products of the next tile run while the softmax of this one is computed, and the
-// two groups of a block take turns at them (Shah et al. 2024).
+// Forward attention for warpgroups: products of the next tile of keys run while the softmax of this one is computed
+// (Shah et al. 2024), also from one piece of work to the next. Exponentials stand between the wait for scores and the
+// end of a turn of the loop, and the wait for sums at its beginning: nvcc 13.0 moves them behind a wait that follows
+// them.
 
 #include "lathe/ops/attention_forward.cuh"
-#include "lathe/ops/attention_groups.cuh"
+#include "lathe/ops/attention_forward_pieces.cuh"
 
 namespace lathe {
 
-/// Shared memory: queries, then `stages` times keys, and values, then barriers.
-template <int dim>
-struct GroupForwardShared {
-  static constexpr int kKeys = 128, kStages = dim == 64 ? 4 : 2;
-  using Queries = SwizzledRows<kGroupRows, dim>;
-  using Keys = SwizzledRows<kKeys, dim>;
-  static constexpr int kBarriers = 4 * kStages + 2;
-  static constexpr int kBytes = 1024 + (Queries::kValues + 2 * kStages * Keys::kValues) * int(sizeof(bf16)) +
-                                kBarriers * int(sizeof(uint64_t)) + int(sizeof(PieceBuffers));
+constexpr int kForwardCopyRegisters = 40, kForwardRegisters = 232;  ///< 64,512 together, as a block begins with
 
-  __device__ explicit GroupForwardShared(void* memory)
-      : q(aligned_shared(memory)),
-        k(q + Queries::kValues),
-        v(k + kStages * Keys::kValues),
-        k_full(reinterpret_cast<uint64_t*>(v + kStages * Keys::kValues)),
-        k_empty(k_full + kStages),
-        v_full(k_empty + kStages),
-        v_empty(v_full + kStages),
-        q_full(v_empty + kStages),
-        q_empty(q_full + 1),
-        pieces(reinterpret_cast<PieceBuffers*>(q_empty + 1)) {}
-
-  /// By the whole block, once.
-  __device__ void start() const {
-    if (threadIdx.x == 0) Pieces{pieces, nullptr}.start();
-    if (threadIdx.x == 0)
-      for (int i = 0; i < kStages; ++i) {
-        barrier_start(k_full + i, kCopyThreads), barrier_start(v_full + i, kCopyThreads);
-        barrier_start(k_empty + i, kComputeWarps), barrier_start(v_empty + i, kComputeWarps);
-      }
-    if (threadIdx.x == 0) barrier_start(q_full, kCopyThreads), barrier_start(q_empty, kComputeWarps);
-    __syncthreads();
-  }
-  bf16 *q, *k, *v;
-  uint64_t *k_full, *k_empty, *v_full, *v_empty, *q_full, *q_empty;
-  PieceBuffers* pieces;
-};
-
-/// The group that copies: two halves, which take tiles of keys in turns.
-template <int dim>
-__device__ void copy_for_forward(const AttentionView<bf16>& in, const GroupGrid& grid,
-                                 const GroupForwardShared<dim>& shared) {
-  using Shared = GroupForwardShared<dim>;
-  int half = int(threadIdx.x) / kCopyThreads, thread = int(threadIdx.x) % kCopyThreads, used = 0, turn = 0;
-  Pieces pieces{shared.pieces, in.intervals.taken};
-  for (int piece; (piece = pieces.next_drawing(grid.pieces())) < grid.pieces();) {
-    auto [tile, head] = grid.tile_and_head(piece);
-    int2 hull = seen_by_group(in, tile);
-    if (hull.x >= hull.y) continue;
-    if (half == 0) {
-      int query = tile * kGroupRows;
-      Turn<1>(turn).wait_empty(shared.q_empty);
-      Shared::Queries::template copy_async<kCopyThreads>(in.q + query * in.query_row + head * dim, in.query_row,
-                                                         in.tokens - query, shared.q, thread);
-      copy_async_commit();
-      copy_async_wait<0>();
-      show_to_products();
-      barrier_arrive(shared.q_full);
-    }
-    ++turn;
-    for (int key = hull.x; key < hull.y; key += Shared::kKeys, ++used) {
-      if (used % 2 != half) continue;
-      Turn<Shared::kStages> at(used);
-      int64_t from = key * in.key_row + head / in.group * dim;
-      at.wait_empty(shared.k_empty);
-      Shared::Keys::template copy_async<kCopyThreads>(in.k + from, in.key_row, hull.y - key,
-                                                      shared.k + at.buffer * Shared::Keys::kValues, thread);
-      copy_async_commit();
-      at.wait_empty(shared.v_empty);
-      Shared::Keys::template copy_async<kCopyThreads>(in.v + from, in.key_row, hull.y - key,
-                                                      shared.v + at.buffer * Shared::Keys::kValues, thread);
-      copy_async_commit();
-      copy_async_wait<1>();
-      show_to_products();
-      barrier_arrive(shared.k_full + at.buffer);
-      copy_async_wait<0>();
-      show_to_products();
-      barrier_arrive(shared.v_full + at.buffer);
-    }
-  }
-}
-
-/// Running maximum of dot products, and this lane's part of the sum of weights, for a lane's two rows.
+/// The weights' scale and this lane's part of their sum, for a lane's two rows. Weights are 2^(dot * scale - base).
 struct GroupSoftmax {
-  float highest[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
+  float highest[2] = {-INFINITY, -INFINITY}, base[2] = {0, 0}, total[2] = {0, 0};
 
-  /// Turns dot products into weights; `scale` is in units of log 2. What earlier sums are to be multiplied by: `kept`.
+  /// Turns dot products into weights; `scale` is in units of log 2. The base follows the highest dot product only when
+  /// that grew by more than `slack` in a row of the warp: true then, and earlier sums are to be multiplied by `kept`.
   template <int blocks>
-  __device__ void add(float (&scores)[blocks][4], float scale, float (&kept)[2]) {
+  __device__ bool add(float (&scores)[blocks][4], float scale, float slack, float (&kept)[2]) {
+    float most[2] = {-INFINITY, -INFINITY};
+#pragma unroll
+    for (int i = 0; i < blocks; ++i)
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+        most[half] = fmaxf(most[half], fmaxf(scores[i][2 * half], scores[i][2 * half + 1]));
+    bool grew = __any_sync(~0u, most[0] > highest[0] + slack || most[1] > highest[1] + slack);
+    if (grew)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) raise(half, most[half], scale, kept);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      float most = highest[half];
-#pragma unroll
-      for (int i = 0; i < blocks; ++i) most = fmaxf(most, fmaxf(scores[i][2 * half], scores[i][2 * half + 1]));
-      most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
-      most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
-      float base = most == -INFINITY ? 0 : most * scale, sum = 0;
-      kept[half] = exp2_of(highest[half] * scale - base);
-      highest[half] = most;
+      float sum = 0;
 #pragma unroll
       for (int i = 0; i < blocks; ++i)
 #pragma unroll
         for (int c = 2 * half; c < 2 * half + 2; ++c) {
-          scores[i][c] = exp2_of(scores[i][c] * scale - base);
+          scores[i][c] = exp2_of(scores[i][c] * scale - base[half]);
           sum += scores[i][c];
         }
-      total[half] = total[half] * kept[half] + sum;
+      total[half] += sum;
     }
+    return grew;
+  }
+  __device__ void raise(int half, float most, float scale, float (&kept)[2]) {
+    most = fmaxf(most, highest[half]);
+    most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
+    most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+    base[half] = most == -INFINITY ? 0 : most * scale;
+    kept[half] = exp2_of(highest[half] * scale - base[half]);
+    total[half] *= kept[half];
+    highest[half] = most;
   }
   __device__ void finish() {
 #pragma unroll
@@ -127,136 +63,236 @@ struct GroupSoftmax {
 
 /// A group that computes: `group` 0 or 1.
 template <int dim>
-struct ForwardGroup {
-  using Shared = GroupForwardShared<dim>;
-  static constexpr int kKeys = Shared::kKeys;
-  const AttentionView<bf16>& in;
-  const Shared& shared;
-  int group, lane = int(threadIdx.x) % 32, used = 0, turn = 0;
-  float scale = in.scale * kLog2E;
-  unsigned queries[dim / 16][4];
-  float sums[dim / 8][4];
-  GroupSoftmax softmax;
+class ForwardGroup {
+ public:
+  __device__ ForwardGroup(const AttentionView<bf16>& in, const ForwardMaps& maps, ForwardMemory<dim>& shared,
+                          float* logsumexp, int group)
+      : in_(in), maps_(maps), shared_(shared), logsumexp_(logsumexp), group_(group) {}
+
+  /// All pieces of the block.
+  __device__ void run() {
+    for (next_piece(); piece_.tiles > 0;) chain();
+    if (thread_ == 0) store_bulk_wait();
+  }
+
+ private:
+  using Memory = ForwardMemory<dim>;
+  using Place = RingPlace<Memory::kStages>;
+  using Scores = float[kForwardKeys / 8][4];
+  using Weights = unsigned[kForwardKeys / 16][4];
+
+  /// As this group sees it.
+  struct Piece {
+    int tile, head, end, tiles;
+    GroupTiles own;
+  };
 
   __device__ void leave(uint64_t* barrier) const {
-    if (lane == 0) barrier_arrive(barrier);
+    __syncwarp();
+    if (lane_ == 0) barrier_arrive(barrier);
+  }
+  __device__ void next_piece() {
+    pieces_.wait_full(shared_.pieces_full);
+    const ForwardPiece& piece = shared_.pieces[pieces_.buffer];
+    auto same = [](int value) { return __shfl_sync(~0u, value, 0); };  // known to be for the whole warp
+    const GroupTiles& own = piece.of_group[group_];
+    piece_ = {same(piece.tile),
+              same(piece.head),
+              same(piece.end),
+              same(piece.tiles),
+              {same(own.from), same(own.to), same(own.plain_from), same(own.plain_to)}};
+    leave(shared_.pieces_empty + pieces_.buffer);
+    pieces_.advance();
   }
   /// From shared memory, which is free for the next ones then.
   __device__ void take_queries() {
-    Turn<1>(turn++).wait_full(shared.q_full);
-    load_left<kGroupRows, dim>(shared.q, group * 64 + int(threadIdx.x) % 128 / 32 * 16 + lane / 4, queries);
-    __syncwarp();
-    leave(shared.q_empty);
-  }
-  __device__ const bf16* keys(int buffer) const { return shared.k + buffer * Shared::Keys::kValues; }
-  __device__ const bf16* values(int buffer) const { return shared.v + buffer * Shared::Keys::kValues; }
-
-  /// Dot products with the keys of `at`, begun but not awaited.
-  __device__ void begin_scores(Turn<Shared::kStages> at, float (&scores)[kKeys / 8][4]) const {
-    at.wait_full(shared.k_full);
-    group_fence();
-    group_multiply_rows<dim, kKeys>(queries, keys(at.buffer), scores);
-  }
-  __device__ void begin_sums(Turn<Shared::kStages> at, const unsigned (&weights)[kKeys / 16][4]) {
-    at.wait_full(shared.v_full);
-    group_fence();
-    group_multiply_weights<dim, kKeys>(weights, values(at.buffer), sums);
-  }
-
-  /// All keys of `hull` for one tile of queries.
-  __device__ void run(int2 hull, const SeenByTile& own, const SeenKeys (&seen)[2]) {
-    float scores[kKeys / 8][4], kept[2];
-    unsigned weights[kKeys / 16][4];
-    take_queries();
-    Turn<Shared::kStages> before(used++);
-    begin_scores(before, scores);
-    group_wait<0>();
-    group_keep(scores);
-    leave(shared.k_empty + before.buffer);
-    int key = hull.x;
-    if (!(own.all_first <= key && key + kKeys <= own.all_last)) hide_unseen(seen, key, scores);
-    softmax.add(scores, scale, kept);
-    pack_weights<kKeys>(scores, weights);
-    for (key += kKeys; key < hull.y; key += kKeys) {
-      Turn<Shared::kStages> at(used++);
-      turn_wait(1 + group);
-      begin_scores(at, scores);
-      begin_sums(before, weights);
-      turn_pass(2 - group);
-      group_wait<1>();
-      group_keep(scores);
-      leave(shared.k_empty + at.buffer);
-      if (!(own.all_first <= key && key + kKeys <= own.all_last)) hide_unseen(seen, key, scores);
-      softmax.add(scores, scale, kept);
-      group_wait<0>();
-      group_keep(sums);
-      leave(shared.v_empty + before.buffer);
-#pragma unroll
-      for (int i = 0; i < dim / 8; ++i)
-#pragma unroll
-        for (int c = 0; c < 4; ++c) sums[i][c] *= kept[c / 2];
-      pack_weights<kKeys>(scores, weights);
-      before = at;
+    barrier_wait(shared_.q_full + group_, taken_++ % 2);
+    int row = thread_ / 32 * 16;
+    for (int half = 0; half < 2; ++half) {
+      int2 seen = *reinterpret_cast<const int2*>(&shared_.rows[group_][row + lane_ / 4 + 8 * half]);
+      seen_[half].first = seen.x, seen_[half].last = seen.y;
     }
-    begin_sums(before, weights);
-    group_wait<0>();
-    group_keep(sums);
-    leave(shared.v_empty + before.buffer);
-  }
-
-  __device__ void store(int query, int head, bf16* out, float* logsumexp) {
-    softmax.finish();
-    for (int half = 0; half < 2; ++half, query += 8) {
-      if (query >= in.tokens) continue;
-      float total = softmax.total[half], share = total > 0 ? 1 / total : 0;
-      bf16* row = out + (int64_t(query) * in.heads + head) * dim + 2 * (lane % 4);
 #pragma unroll
-      for (int i = 0; i < dim / 8; ++i)
-        *reinterpret_cast<unsigned*>(row + 8 * i) =
-            packed_pair(sums[i][2 * half] * share, sums[i][2 * half + 1] * share);
-      if (logsumexp && lane % 4 == 0)
-        logsumexp[int64_t(head) * in.tokens + query] =
-            total > 0 ? softmax.highest[half] * in.scale + logf(total) : -INFINITY;
+    for (int k = 0; k < dim / 16; ++k)
+      load_matrices(queries_[k], shared_.q[group_] + Memory::Queries::place(row + lane_ % 16, 2 * k + lane_ / 16));
+    leave(shared_.q_empty + group_);
+  }
+  /// Tiles that no row of the group sees.
+  __device__ void skip(int tiles) {
+#pragma unroll 1
+    for (int i = 0; i < tiles; ++i, at_.advance()) {
+      at_.wait_full(shared_.k_full);
+      leave(shared_.k_empty + at_.buffer);
+      at_.wait_full(shared_.v_full);
+      leave(shared_.v_empty + at_.buffer);
     }
   }
 
-  __device__ void piece(int tile, int head, bf16* out, float* logsumexp) {
-    int2 hull = seen_by_group(in, tile);
-    SeenByTile own = seen_by_tile(in, 2 * tile + group);
-    int query = tile * kGroupRows + group * 64 + int(threadIdx.x) % 128 / 32 * 16 + lane / 4;
-    SeenKeys seen[2] = {};
-    for (int half = 0; half < 2; ++half)
-      if (query + 8 * half < in.tokens) seen[half] = in.intervals.rows[query + 8 * half];
+  /// Dot products with the keys at `now`, begun but not awaited.
+  __device__ void begin_scores(const Place& now, Scores& scores) const {
+    group_multiply_rows<dim, kForwardKeys>(queries_, shared_.k[now.buffer], scores);
+  }
+  __device__ void begin_sums(const Weights& weights) {
+    before_.wait_full(shared_.v_full);
+    group_multiply_weights<dim, kForwardKeys>(weights, shared_.v[before_.buffer], sums_);
+  }
+  __device__ void clear_sums() {
 #pragma unroll
     for (int i = 0; i < dim / 8; ++i)
 #pragma unroll
-      for (int c = 0; c < 4; ++c) sums[i][c] = 0;
-    softmax = GroupSoftmax();
-    if (hull.x < hull.y) run(hull, own, seen);
-    store(query, head, out, logsumexp);
+      for (int c = 0; c < 4; ++c) sums_[i][c] = 0;
   }
+  /// Dot products with the keys of tile `i` of the piece become weights.
+  __device__ void soften(int i, Scores& scores) {
+    if (i < piece_.own.plain_from || i >= piece_.own.plain_to)
+      hide_unseen(seen_, piece_.end - (i + 1) * kForwardKeys, scores);
+    grew_ = softmax_.add(scores, scale_, slack_, kept_);
+  }
+
+  /// Until the sums that were begun before the tile's weights are there, those of another piece if `finishing`.
+  __device__ void settle(Scores& scores, Weights& weights) {
+    group_wait<0>();
+    group_keep(sums_);
+    if (pending_) leave(shared_.v_empty + summed_.buffer);
+    if (finishing_) {
+      store(done_);
+      clear_sums();
+      finishing_ = false;
+    } else if (grew_) {
+#pragma unroll
+      for (int i = 0; i < dim / 8; ++i)
+#pragma unroll
+        for (int c = 0; c < 4; ++c) sums_[i][c] *= kept_[c / 2];
+    }
+    pack_weights<kForwardKeys>(scores, weights);
+  }
+
+  /// The first tile of a piece, with nothing running beside it, then tile after tile and piece after piece, until one
+  /// is so far behind that the values it waits for would find no room.
+  __device__ void chain() {
+    Scores scores;
+    Weights weights;
+    skip(piece_.own.from);
+    take_queries();
+    before_ = at_;
+    at_.advance();
+    before_.wait_full(shared_.k_full);
+    group_fence();
+    begin_scores(before_, scores);
+    group_wait<0>();
+    group_keep(scores);
+    leave(shared_.k_empty + before_.buffer);
+    softmax_ = GroupSoftmax();
+    int tile = piece_.own.from;
+    clear_sums();
+    soften(tile, scores);
+    grew_ = pending_ = finishing_ = false;
+    for (;;) {
+      settle(scores, weights);
+      if (++tile == piece_.own.to) {
+        done_ = {piece_.tile, piece_.head, softmax_};
+        int left = piece_.tiles - piece_.own.to;
+        next_piece();
+        if (piece_.tiles == 0 || left + piece_.own.from >= Memory::kStages) return end_chain(weights, left);
+        skip(left + piece_.own.from);
+        take_queries();
+        finishing_ = true;
+        softmax_ = GroupSoftmax();
+        tile = piece_.own.from;
+      }
+      Place now = at_;
+      at_.advance();
+      now.wait_full(shared_.k_full);
+      group_fence();
+      begin_scores(now, scores);
+      begin_sums(weights);
+      group_wait<1>();
+      group_keep(scores);
+      leave(shared_.k_empty + now.buffer);
+      summed_ = before_, before_ = now, pending_ = true;
+      soften(tile, scores);
+    }
+  }
+  __device__ void end_chain(const Weights& weights, int left) {
+    group_fence();
+    begin_sums(weights);
+    group_wait<0>();
+    group_keep(sums_);
+    leave(shared_.v_empty + before_.buffer);
+    store(done_);
+    skip(left);
+  }
+
+  /// A piece whose sums are complete but for their scale.
+  struct Done {
+    int tile, head;
+    GroupSoftmax softmax;
+  };
+  /// Through shared memory, by the copy engine.
+  __device__ void store(Done& done) {
+    GroupSoftmax& softmax = done.softmax;
+    softmax.finish();
+    float share[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) share[half] = softmax.total[half] > 0 ? 1 / softmax.total[half] : 0;
+    unsigned packed[dim / 16][4];
+#pragma unroll
+    for (int i = 0; i < dim / 8; ++i)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) sums_[i][c] *= share[c / 2];
+    pack_weights<dim>(sums_, packed);
+    if (thread_ == 0) store_bulk_wait_read();
+    wait_for_threads<128>(1 + group_);  // the last rows have left
+    store_weights<64, dim>(packed, shared_.out[group_], thread_ / 32 * 16);
+    show_to_products();
+    wait_for_threads<128>(1 + group_);
+    int query = (2 * done.tile + group_) * 64;
+    if (thread_ == 0) {
+      store_tile<64, dim>(maps_.out, query, done.head * dim, shared_.out[group_]);
+      store_bulk_commit();
+    }
+    if (!logsumexp_ || lane_ % 4 != 0) return;
+    query += thread_ / 32 * 16 + lane_ / 4;
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+      if (query + 8 * half < in_.tokens)
+        logsumexp_[int64_t(done.head) * in_.tokens + query + 8 * half] =
+            softmax.total[half] > 0 ? softmax.highest[half] * in_.scale + logf(softmax.total[half]) : -INFINITY;
+  }
+
+  const AttentionView<bf16>& in_;
+  const ForwardMaps& maps_;
+  ForwardMemory<dim>& shared_;
+  float* logsumexp_;
+  int group_, thread_ = int(threadIdx.x) % 128, lane_ = int(threadIdx.x) % 32, taken_ = 0;
+  float scale_ = in_.scale * kLog2E, slack_ = 8 / scale_;  ///< weights of up to 2^8
+  RingPlace<2> pieces_;
+  Place at_, before_, summed_;  ///< the next tile; the one whose weights are known; the one whose values are multiplied
+  Piece piece_;
+  SeenKeys seen_[2];
+  unsigned queries_[dim / 16][4];
+  float sums_[dim / 8][4], kept_[2];
+  GroupSoftmax softmax_;
+  Done done_;
+  bool grew_, pending_, finishing_;
 };
 
 /// Grid of as many blocks as run at a time, kGroupThreads. For positive scales, without soft cap, bias and gaps.
 template <int dim>
 __global__ void __launch_bounds__(kGroupThreads, 1)
-    attention_forward_groups(AttentionView<bf16> in, GroupGrid grid, bf16* out, float* logsumexp) {
+    attention_forward_groups(AttentionView<bf16> in, const __grid_constant__ ForwardMaps maps, GroupGrid grid,
+                             float* logsumexp) {
 #ifndef LATHE_NO_GROUPS
   extern __shared__ uint4 shared_memory[];
-  GroupForwardShared<dim> shared(shared_memory);
+  ForwardMemory<dim>& shared = *reinterpret_cast<ForwardMemory<dim>*>(aligned_shared(shared_memory));
   shared.start();
   if (group_of_thread() == 0) {
-    fewer_registers<kCopyRegisters<dim>>();
-    copy_for_forward<dim>(in, grid, shared);
+    fewer_registers<kForwardCopyRegisters>();
+    if (threadIdx.x == 0) ForwardCopies<dim>(in, maps, shared).run();
+    if (threadIdx.x == 32) draw_pieces(in, grid, shared);
   } else {
-    more_registers<kComputeRegisters<dim>>();
-    ForwardGroup<dim> work{in, shared, group_of_thread() - 1};
-    if (work.group == 1) turn_pass(1);
-    Pieces pieces{shared.pieces, in.intervals.taken};
-    for (int piece; (piece = pieces.next()) < grid.pieces();) {
-      auto [tile, head] = grid.tile_and_head(piece);
-      work.piece(tile, head, out, logsumexp);
-    }
+    more_registers<kForwardRegisters>();
+    ForwardGroup<dim>(in, maps, shared, logsumexp, group_of_thread() - 1).run();
   }
 #endif
 }

@@ -35,14 +35,23 @@ GroupGrid grid_of(int64_t rows, int64_t heads, int64_t head_bytes) {
 }
 
 template <int dim>
+ForwardMaps forward_maps_of(const AttentionView<bf16>& in, Tensor& out) {
+  int64_t columns = int64_t(in.heads) * dim, key_columns = columns / in.group;
+  return {tiles_of_matrix(in.q, in.tokens, columns, in.query_row, 64),
+          tiles_of_matrix(in.k, in.memory_tokens, key_columns, in.key_row, kForwardKeys),
+          tiles_of_matrix(in.v, in.memory_tokens, key_columns, in.key_row, kForwardKeys),
+          tiles_of_matrix(on_device<bf16>(out), in.tokens, columns, columns, 64)};
+}
+
+template <int dim>
 void launch_forward(const AttentionView<bf16>& view, Tensor& out, Tensor& logsumexp) {
-  constexpr int bytes = GroupForwardShared<dim>::kBytes;
+  constexpr int bytes = int(sizeof(ForwardMemory<dim>)) + kSharedSlack;
   auto kernel = attention_forward_groups<dim>;
   allow_shared(reinterpret_cast<const void*>(kernel), bytes);
   int64_t head_bytes = int64_t(view.memory_tokens) * dim * 4 / view.group;
   GroupGrid grid = grid_of(view.tokens, view.heads, head_bytes);
   unsigned blocks = unsigned(std::min(grid.tiles * grid.heads, multiprocessors()));
-  kernel<<<blocks, kGroupThreads, bytes, stream_of(out)>>>(view, grid, on_device<bf16>(out),
+  kernel<<<blocks, kGroupThreads, bytes, stream_of(out)>>>(view, forward_maps_of<dim>(view, out), grid,
                                                            on_device<float>(logsumexp));
   check_launch("attention forward groups");
 }
@@ -60,7 +69,7 @@ int chains_of_band(int64_t longest, int64_t columns, int64_t heads) {
 }
 
 template <int dim>
-BackwardMaps maps_of(const BackwardView<bf16>& view) {
+BackwardMaps backward_maps_of(const BackwardView<bf16>& view) {
   const AttentionView<bf16>& in = view.in;
   constexpr int queries = BackwardSteps<dim>::kQueries;
   int64_t columns = int64_t(in.heads) * dim, key_columns = columns / in.group;
@@ -100,7 +109,7 @@ void launch_backward(const BackwardView<bf16>& view, int64_t longest, const bf16
   allow_shared(reinterpret_cast<const void*>(kernel), bytes);
   GroupGrid grid{int(key_tiles), kv_heads, at_once};
   int blocks = std::min(pieces, multiprocessors());
-  kernel<<<unsigned(blocks), kGroupThreads, bytes, stream>>>(view, maps_of<dim>(view), to, grid);
+  kernel<<<unsigned(blocks), kGroupThreads, bytes, stream>>>(view, backward_maps_of<dim>(view), to, grid);
   check_launch("attention backward groups");
 }
 

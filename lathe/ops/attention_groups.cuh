@@ -8,15 +8,8 @@
 
 namespace lathe {
 
-constexpr int kGroupThreads = 384, kGroupRows = 128;  ///< of a block
-template <int dim>
-constexpr int kCopyRegisters = dim == 64 ? 88 : 56;
-template <int dim>
-constexpr int kComputeRegisters = dim == 64 ? 208 : 224;
-
+constexpr int kGroupThreads = 384, kGroupRows = 128;                  ///< of a block
 constexpr int kBackwardCopyRegisters = 56, kBackwardRegisters = 224;  ///< two threads copy
-
-constexpr int kGroupWarps = kGroupThreads / 32;
 
 /// Pieces of work: each of `tiles` of kGroupRows rows for each of `heads`. Heads take turns, `at_once` of them, as many
 /// as the L2 cache holds; within these the last tiles, which see most if causal, come first.
@@ -48,47 +41,6 @@ struct Turn {
   }
 };
 
-/// In shared memory: numbers of the pieces that the block takes next.
-struct PieceBuffers {
-  uint64_t full[2], empty[2];
-  int pieces[2];
-};
-
-/// The pieces of a block, in a thread's eyes. Which block takes which changes no result.
-struct Pieces {
-  PieceBuffers* buffers;
-  int* taken;  ///< by all blocks
-  int drawn = 0, used = 0;
-
-  /// By one thread, before the block's first barrier.
-  __device__ void start() const {
-    for (int i = 0; i < 2; ++i) barrier_start(buffers->full + i, 1), barrier_start(buffers->empty + i, kGroupWarps);
-  }
-  /// By one thread, once for each next(), and up to two before it.
-  __device__ void draw() {
-    Turn<2> at(drawn++);
-    at.wait_empty(buffers->empty);
-    buffers->pieces[at.buffer] = atomicAdd(taken, 1);
-    barrier_arrive(buffers->full + at.buffer);
-  }
-  /// By all warps.
-  __device__ int next() {
-    Turn<2> at(used++);
-    at.wait_full(buffers->full);
-    int piece = __shfl_sync(~0u, buffers->pieces[at.buffer], 0);
-    if (threadIdx.x % 32 == 0) barrier_arrive(buffers->empty + at.buffer);
-    return piece;
-  }
-  /// The same in the group that copies, whose first thread draws the piece after it.
-  __device__ int next_drawing(int all) {
-    if (threadIdx.x == 0 && drawn == 0) draw();
-    int piece = next();
-    if (threadIdx.x == 0 && piece < all) draw();
-    __syncwarp();
-    return piece;
-  }
-};
-
 /// What all of kIntervalTile queries see, nothing for a tile that is not there.
 template <class T>
 __device__ SeenByTile seen_by_tile(const AttentionView<T>& in, int tile) {
@@ -105,7 +57,7 @@ __device__ int2 seen_by_group(const AttentionView<T>& in, int tile) {
 }
 
 /// Called by one lane of a warp when all of the warp are done with a buffer: a barrier waits for kComputeWarps of them.
-constexpr int kComputeWarps = 8, kCopyThreads = 64;
+constexpr int kComputeWarps = 8;
 
 /// Scores of keys that a lane's rows do not see become -inf.
 template <int blocks>
@@ -120,7 +72,8 @@ __device__ void hide_unseen(const SeenKeys (&seen)[2], int key, float (&scores)[
     }
 }
 
-/// The first address in shared memory that swizzled rows can begin at; 1023 bytes of slack are needed.
+/// The first address in shared memory that swizzled rows can begin at; kSharedSlack bytes more are needed.
+constexpr int kSharedSlack = 1024;
 __device__ inline bf16* aligned_shared(void* memory) {
   return reinterpret_cast<bf16*>(static_cast<char*>(memory) + (1024 - shared_address(memory) % 1024) % 1024);
 }
