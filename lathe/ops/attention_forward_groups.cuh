@@ -6,6 +6,7 @@
 
 #include "lathe/ops/attention_forward.cuh"
 #include "lathe/ops/attention_forward_pieces.cuh"
+#include "lathe/tensor/dependent.cuh"
 
 namespace lathe {
 
@@ -286,6 +287,7 @@ __global__ void __launch_bounds__(kGroupThreads, 1)
   extern __shared__ uint4 shared_memory[];
   ForwardMemory<dim>& shared = *reinterpret_cast<ForwardMemory<dim>*>(aligned_shared(shared_memory));
   shared.start();
+  wait_for_earlier_kernels();
   if (group_of_thread() == 0) {
     fewer_registers<kForwardCopyRegisters>();
     if (threadIdx.x == 0) ForwardCopies<dim>(in, maps, shared).run();

@@ -106,6 +106,7 @@ __device__ void draw_pieces(const AttentionView<bf16>& in, const GroupGrid& grid
 }
 
 /// The thread that copies. Keys of a tile come before values of the one before it: in this order they are multiplied.
+/// Queries of the next piece are on their way as soon as those of this one are taken.
 template <int dim>
 class ForwardCopies {
  public:
@@ -113,26 +114,23 @@ class ForwardCopies {
       : in_(in), maps_(maps), shared_(shared) {}
 
   __device__ void run() {
-    RingPlace<2> pieces;
-    for (;; pieces.advance(), ++taken_) {
-      pieces.wait_full(shared_.pieces_full);
-      const ForwardPiece& piece = shared_.pieces[pieces.buffer];
-      int tile = piece.tile, head = piece.head, key = piece.end, tiles = piece.tiles;
-      barrier_arrive(shared_.pieces_empty + pieces.buffer);
-      if (tiles == 0) return copy_values();
-      int column = head / in_.group * dim;
+    for (next_piece(); piece_.tiles > 0;) {
+      int tiles = piece_.tiles, key = piece_.end, column = piece_.head / in_.group * dim;
+      bool is_next = false;  // piece_ is the next one
 #pragma unroll 1
       for (int i = 0; i < tiles; ++i) {
         key -= kForwardKeys;
         at_.wait_empty(shared_.k_empty);
         copy(maps_.k, key, column, shared_.k[at_.buffer], shared_.k_full + at_.buffer);
-        if (i == 0)
-          for (int group = 0; group < 2; ++group) copy_queries(2 * tile + group, head, group);
+        if (i == 0 && !queries_copied_) copy_queries();
         copy_values();
         before_ = at_, key_before_ = key, column_before_ = column;
         at_.advance();
+        if (!is_next && i >= Memory::kStages && queries_are_taken()) next_piece(), copy_queries(), is_next = true;
       }
+      if (!is_next) next_piece();
     }
+    copy_values();
   }
 
  private:
@@ -142,14 +140,32 @@ class ForwardCopies {
     barrier_expect(full, Memory::Keys::kValues * int(sizeof(bf16)));
     copy_tile<kForwardKeys, dim>(map, key, column, to, full);
   }
-  /// 64 of them and what each sees; of those past the last, zeros and whatever.
-  __device__ void copy_queries(int tile, int head, int group) {
+  /// The one after that whose keys are copied; its queries are not copied yet.
+  __device__ void next_piece() {
+    pieces_.wait_full(shared_.pieces_full);
+    const ForwardPiece& piece = shared_.pieces[pieces_.buffer];
+    piece_ = {piece.tile, piece.head, piece.end, piece.tiles};
+    barrier_arrive(shared_.pieces_empty + pieces_.buffer);
+    pieces_.advance();
+    queries_copied_ = false;
+  }
+  __device__ bool queries_are_taken() const {
+    return barrier_passed(shared_.q_empty, taken_ % 2 ^ 1) && barrier_passed(shared_.q_empty + 1, taken_ % 2 ^ 1);
+  }
+  /// Of piece_ and of both groups, with what each sees; of those past the last, zeros and whatever.
+  __device__ void copy_queries() {
     constexpr int bytes = Memory::Queries::kValues * int(sizeof(bf16)), row_bytes = 64 * int(sizeof(SeenKeys));
-    bool there = tile * 64 < in_.tokens;
-    barrier_wait(shared_.q_empty + group, taken_ % 2 ^ 1);
-    barrier_expect(shared_.q_full + group, bytes + (there ? row_bytes : 0));
-    copy_tile<64, dim>(maps_.q, tile * 64, head * dim, shared_.q[group], shared_.q_full + group);
-    if (there) copy_bulk(in_.intervals.rows + tile * 64, shared_.rows[group], row_bytes, shared_.q_full + group);
+    if (piece_.tiles == 0) return;
+    for (int group = 0; group < 2; ++group) {
+      int tile = 2 * piece_.tile + group;
+      bool there = tile * 64 < in_.tokens;
+      barrier_wait(shared_.q_empty + group, taken_ % 2 ^ 1);
+      barrier_expect(shared_.q_full + group, bytes + (there ? row_bytes : 0));
+      copy_tile<64, dim>(maps_.q, tile * 64, piece_.head * dim, shared_.q[group], shared_.q_full + group);
+      if (there) copy_bulk(in_.intervals.rows + tile * 64, shared_.rows[group], row_bytes, shared_.q_full + group);
+    }
+    ++taken_;
+    queries_copied_ = true;
   }
   /// Of the tile whose keys were copied last.
   __device__ void copy_values() {
@@ -161,8 +177,13 @@ class ForwardCopies {
   const AttentionView<bf16>& in_;
   const ForwardMaps& maps_;
   ForwardMemory<dim>& shared_;
+  struct {
+    int tile, head, end, tiles;
+  } piece_;
+  RingPlace<2> pieces_;
   RingPlace<Memory::kStages> at_, before_;
   int taken_ = 0, key_before_ = 0, column_before_ = -1;
+  bool queries_copied_ = false;
 };
 
 }  // namespace lathe

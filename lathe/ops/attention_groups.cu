@@ -51,9 +51,8 @@ void launch_forward(const AttentionView<bf16>& view, Tensor& out, Tensor& logsum
   int64_t head_bytes = int64_t(view.memory_tokens) * dim * 4 / view.group;
   GroupGrid grid = grid_of(view.tokens, view.heads, head_bytes);
   unsigned blocks = unsigned(std::min(grid.tiles * grid.heads, multiprocessors()));
-  kernel<<<blocks, kGroupThreads, bytes, stream_of(out)>>>(view, forward_maps_of<dim>(view, out), grid,
-                                                           on_device<float>(logsumexp));
-  check_launch("attention forward groups");
+  launch_early(kernel, {blocks, kGroupThreads, stream_of(out), bytes}, "attention forward groups", view,
+               forward_maps_of<dim>(view, out), grid, on_device<float>(logsumexp));
 }
 
 /// How many blocks walk the same head, at least: more would wait for each other's sums when they begin.

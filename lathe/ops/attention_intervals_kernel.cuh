@@ -1,6 +1,7 @@
 #pragma once
 
 #include "lathe/ops/attention_intervals.cuh"
+#include "lathe/tensor/dependent.cuh"
 
 namespace lathe {
 
@@ -58,6 +59,7 @@ __device__ inline int2 hull_of_tile(int first, int last) {
 
 /// A block of kIntervalTile threads for each tile of queries, then for each tile of keys.
 __global__ void interval_kernel(SequenceLayout layout, Intervals to, int query_tiles) {
+  let_later_kernels_begin();
   int tile = int(blockIdx.x);
   if (tile == 0 && threadIdx.x == 0) *to.taken = 0;
   if (tile < query_tiles) {
