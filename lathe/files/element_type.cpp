@@ -30,6 +30,16 @@ float e4m3(const std::byte* element) {
   return (bits & 0x7f) == 0x7f ? std::numeric_limits<float>::quiet_NaN() : small_float(bits, 3, 7);
 }
 
+/// Without infinities and -0, whose bits are no number (Noune et al. 2022).
+float e4m3fnuz(const std::byte* element) {
+  auto bits = uint8_t(*element);
+  return bits == 0x80 ? std::numeric_limits<float>::quiet_NaN() : small_float(bits, 3, 8);
+}
+float e5m2fnuz(const std::byte* element) {
+  auto bits = uint8_t(*element);
+  return bits == 0x80 ? std::numeric_limits<float>::quiet_NaN() : small_float(bits, 2, 16);
+}
+
 /// Half precision without its last 8 bits.
 float e5m2(const std::byte* element) {
   F16 half;
@@ -43,6 +53,8 @@ constexpr ElementType kTypes[] = {{"F64", 8, {}, value_of<double>},
                                   {"BF16", 2, DType::bf16, value_of<BF16>},
                                   {"F8_E4M3", 1, {}, e4m3},
                                   {"F8_E5M2", 1, {}, e5m2},
+                                  {"F8_E4M3FNUZ", 1, {}, e4m3fnuz},
+                                  {"F8_E5M2FNUZ", 1, {}, e5m2fnuz},
                                   {"I64", 8, DType::i64, nullptr},
                                   {"I32", 4, DType::i32, nullptr},
                                   {"I16", 2, {}, nullptr},
@@ -53,9 +65,18 @@ constexpr ElementType kTypes[] = {{"F64", 8, {}, value_of<double>},
                                   {"U8", 1, DType::u8, nullptr},
                                   {"BOOL", 1, {}, nullptr},
                                   {"F8_E8M0", 1, {}, nullptr},
+                                  {"F6_E2M3", 0, {}, nullptr, 6},
+                                  {"F6_E3M2", 0, {}, nullptr, 6},
+                                  {"F4", 0, {}, nullptr, 4},
                                   {"C64", 8, {}, nullptr}};
 
 }  // namespace
+
+std::optional<int64_t> ElementType::bytes_of(int64_t elements) const {
+  int64_t all = 0;
+  if (elements < 0 || __builtin_mul_overflow(elements, bits, &all) || all % 8 != 0) return std::nullopt;
+  return all / 8;
+}
 
 const ElementType* find_element_type(std::string_view name) {
   for (const ElementType& type : kTypes)

@@ -21,10 +21,9 @@ const GgufForm& form_of(const ModelConfig& config) {
 }
 
 const FileTensor& found(const TensorFiles& files, const ModelConfig& config, const Slice& tensor) {
-  const FileTensor* there = files.find(tensor.name, family_named(config.model_type).tensor_prefix);
-  require(there != nullptr, files.path(), ": no tensor \"", tensor.name, "\"; the model needs it");
-  check_fits(*there, tensor);
-  return *there;
+  const FileTensor& there = files.at(tensor.name, family_named(config.model_type).tensor_prefix);
+  check_fits(there, tensor);
+  return there;
 }
 
 /// `count` rows of a whole tensor, in f32.

@@ -22,7 +22,10 @@ struct Value {
 
 using Kind = Value::Kind;
 
+constexpr std::string_view kFunctions[] = {"collections\nOrderedDict", "torch._utils\n_rebuild_tensor_v2",
+                                           "torch._utils\n_rebuild_parameter"};
 constexpr size_t kMostBytes = 256 << 20, kMostArguments = 16;
+constexpr size_t kMostValues = 1 << 22;  // of 60 bytes, which an instruction of one byte makes
 
 class Unpickler {
  public:
@@ -67,6 +70,7 @@ class Unpickler {
   }
 
   Id make(Value value) {
+    check(values_.size() < kMostValues, "it has more values than any model's");
     values_.push_back(std::move(value));
     return Id(values_.size() - 1);
   }
@@ -97,7 +101,10 @@ class Unpickler {
     push({Kind::sequence, 0, {}, std::move(items)});
   }
 
-  void remember(uint64_t key) { memo_[key] = top(); }
+  void remember(uint64_t key) {
+    check(memo_.size() < kMostValues, "it remembers more values than any model's");
+    memo_[key] = top();
+  }
   void recall(uint64_t key) {
     auto found = memo_.find(key);
     check(found != memo_.end(), "it recalls what it never remembered");
@@ -244,20 +251,14 @@ class Unpickler {
   }
 
   void push_global() {
-    std::string_view start = left_;
     std::string_view module = line(), name = line();
-    name_global(module, name, start.substr(0, module.size() + 1 + name.size()));
+    name_global(module, name);
   }
 
   void push_stack_global() {
     const Value name = values_[pop()], module = values_[pop()];
     check(name.kind == Kind::text && module.kind == Kind::text, "a name is no text");
-    if (module.text == "collections" && name.text == "OrderedDict")
-      name_global(module.text, name.text, "collections\nOrderedDict");
-    else if (module.text == "torch._utils" && name.text == "_rebuild_tensor_v2")
-      name_global(module.text, name.text, "torch._utils\n_rebuild_tensor_v2");
-    else
-      refuse(module.text, name.text);
+    name_global(module.text, name.text);
   }
 
   [[noreturn]] void refuse(std::string_view module, std::string_view name) const {
@@ -266,12 +267,13 @@ class Unpickler {
                      "safetensors with the program that made it"));
   }
 
-  void name_global(std::string_view module, std::string_view name, std::string_view whole) {
-    bool storage = (module == "torch" || module == "torch.storage") && name.ends_with("Storage");
-    bool known = (module == "collections" && name == "OrderedDict") ||
-                 (module == "torch._utils" && (name == "_rebuild_tensor_v2" || name == "_rebuild_parameter"));
-    if (!storage && !known) refuse(module, name);
-    push({Kind::global, 0, storage ? name : whole, {}});
+  void name_global(std::string_view module, std::string_view name) {
+    if ((module == "torch" || module == "torch.storage") && name.ends_with("Storage"))
+      return push({Kind::global, 0, name, {}});
+    for (std::string_view function : kFunctions)
+      if (size_t end = function.find('\n'); function.substr(0, end) == module && function.substr(end + 1) == name)
+        return push({Kind::global, 0, function, {}});
+    refuse(module, name);
   }
 
   /// ("storage", its type, the file's name, a device, the number of elements).

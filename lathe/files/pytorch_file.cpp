@@ -35,7 +35,8 @@ int64_t contiguous_elements(const PickledTensor& tensor) {
 
 Bytes bytes_of_tensor(const PickledTensor& tensor, const ElementType& type, Bytes storage, const std::string& place) {
   int64_t elements = contiguous_elements(tensor), available = int64_t(storage.size()) / type.bytes;
-  require(elements >= 0, place, " is not contiguous, or larger than any tensor");
+  require(elements >= 0, place,
+          " is not contiguous, or larger than any tensor; save what contiguous() gives in its place");
   require(tensor.first >= 0 && tensor.first <= available && elements <= available - tensor.first, place, " has ",
           elements, " elements from ", tensor.first, " on, but its storage \"", tensor.storage, "\" holds ", available);
   return storage.subspan(size_t(tensor.first * type.bytes), size_t(elements * type.bytes));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "lathe/base/durable_file.h"
@@ -85,9 +86,11 @@ class HeaderReader {
   }
 
   void check_size(const TensorEntry& entry) const {
-    int64_t elements = count_elements(entry.shape), bytes = -1;
-    bool fits = elements >= 0 && !__builtin_mul_overflow(elements, entry.type->bytes, &bytes);
-    require(fits && bytes == entry.bytes, path_, ": tensor \"", entry.name, "\" needs ", fits ? bytes : -1,
+    std::optional<int64_t> bytes = entry.type->bytes_of(count_elements(entry.shape));
+    require(bytes.has_value(), path_, ": tensor \"", entry.name,
+            "\" needs more bytes for its shape than there can be, "
+            "or no whole number of them");
+    require(bytes == entry.bytes, path_, ": tensor \"", entry.name, "\" needs ", *bytes,
             " bytes for its shape but has ", entry.bytes);
     require(entry.offset + entry.bytes <= data_bytes_, path_, ": tensor \"", entry.name, "\" ends at byte ",
             entry.offset + entry.bytes, " of ", data_bytes_, "; the file is truncated");

@@ -46,10 +46,9 @@ void load(Stored& stored, const TensorFiles& files, const std::string& prefix) {
   DType dtype = stored.kept.dtype();
   int64_t done = 0;
   for (const Slice& slice : stored.slices) {
-    const FileTensor* tensor = files.find(slice.name, prefix);
-    require(tensor != nullptr, files.path(), ": no tensor \"", slice.name, "\"; the model needs it");
-    check_fits(*tensor, slice);
-    if (host) read_slice(*tensor, slice, dtype, host->data<std::byte>() + done);
+    const FileTensor& tensor = files.at(slice.name, prefix);
+    check_fits(tensor, slice);
+    if (host) read_slice(tensor, slice, dtype, host->data<std::byte>() + done);
     done += slice.rows * (dtype == DType::u8 ? stored.kept.shape()[1] : slice.columns * size_of(dtype));
   }
   if (host) host->store();
@@ -119,18 +118,19 @@ TensorFiles TensorFiles::of_file(const std::string& path) {
 void TensorFiles::add_directory(const fs::path& directory) {
   for (const char* single : {kSingle, kPyTorch}) {
     const fs::path file = directory / single, index = directory / text(single, ".index.json");
-    if (fs::exists(index)) {
-      for (const std::string& name : files_of_index(index.string())) add_file((directory / name).string());
-      return;
-    }
     if (fs::exists(file)) return add_file(file.string());
+    if (!fs::exists(index)) continue;
+    for (const std::string& name : files_of_index(index.string())) add_file((directory / name).string());
+    return;
   }
   throw Error(text(path_, ": neither ", kSingle, " nor ", kIndex, " is there, nor ", kPyTorch));
 }
 
 void TensorFiles::add(FileTensor tensor) {
-  const std::string name = tensor.name;
-  if (tensors_.emplace(name, std::move(tensor)).second) names_.push_back(name);
+  const std::string name = tensor.name, file = tensor.file;
+  auto [there, fresh] = tensors_.emplace(name, std::move(tensor));
+  require(fresh, file, ": tensor \"", name, "\" is in ", there->second.file, " too; which of them counts is not said");
+  names_.push_back(name);
 }
 
 void TensorFiles::put(const std::string& name, FileTensor tensor) {
@@ -206,6 +206,16 @@ const FileTensor* TensorFiles::find(const std::string& name, const std::string& 
   if (found != tensors_.end()) return &found->second;
   std::string older = older_name(name);
   return older.empty() ? nullptr : find(older, optional_prefix);
+}
+
+const FileTensor& TensorFiles::at(const std::string& name, const std::string& optional_prefix) const {
+  if (const FileTensor* tensor = find(name, optional_prefix)) return *tensor;
+  std::string there;
+  if (gguf_)
+    for (const GgufName& known : family_named(gguf_model_config(*gguf_).model_type).gguf->names)
+      if (there.empty()) there = renamed(name, known.model, known.file);
+  throw Error(text(path_, ": no tensor \"", there.empty() ? name : there, "\"; the model needs it",
+                   there.empty() ? "" : " as " + name));
 }
 
 void TensorFiles::forget() const {

@@ -14,18 +14,21 @@
 
 namespace lathe {
 
-/// All tensors of a model on disk, by the names that the model has for them: of a directory with model.safetensors or
-/// pytorch_model.bin, or the files that model.safetensors.index.json or pytorch_model.bin.index.json names, looked for
-/// in this order; or of a GGUF file.
+/// All tensors of a model on disk, by the names that the model has for them: of a directory with model.safetensors, the
+/// files that model.safetensors.index.json names, pytorch_model.bin, or those of pytorch_model.bin.index.json, looked
+/// for in this order, which is transformers'; or of a GGUF file.
 class TensorFiles {
  public:
-  /// Throws Error when `model` holds no such files, a broken one, or in a GGUF file a tensor that its family has not.
+  /// Throws Error when `model` holds no such files, a broken one, two that have a tensor of the same name, or in a GGUF
+  /// file a tensor that its family has not.
   explicit TensorFiles(const std::string& model);
   /// All of one .safetensors or PyTorch file.
   static TensorFiles of_file(const std::string& path);
 
   /// Null: no such tensor. `optional_prefix` may stand before the name in one of the two and not in the other.
   const FileTensor* find(const std::string& name, const std::string& optional_prefix = "") const;
+  /// The same; throws Error naming the file, and the tensor as the model and the file call it, where there is none.
+  const FileTensor& at(const std::string& name, const std::string& optional_prefix) const;
   /// Puts `tensor`, whose bytes must stay, beside the others as `name`, or in the place of the one of that name.
   void put(const std::string& name, FileTensor tensor);
   const std::string& path() const { return path_; }

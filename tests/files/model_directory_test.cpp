@@ -116,5 +116,20 @@ TEST_F(TensorFilesTest, RefuseAnIndexThatLies) {
   EXPECT_THAT(index_error(std::string(100000, '[')), HasSubstr("nested more than"));
 }
 
+TEST_F(TensorFilesTest, RefuseATensorThatIsInTwoFiles) {
+  save(2000);
+  std::vector<TensorSource> all = tensor_sources(model_->inventory(), DType::f32);
+  write_safetensors(path("model-00001-of-00002.safetensors"), all);
+  std::string index = R"({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "copy.safetensors"}})";
+  write_safetensors(path("copy.safetensors"), all);
+  EXPECT_THAT(index_error(index), AllOf(HasSubstr("is in "), HasSubstr("which of them counts is not said")));
+}
+
+TEST_F(TensorFilesTest, TakeTheSingleFileFirstAsTransformersDoes) {
+  save(int64_t{1} << 30);
+  write("model.safetensors.index.json", R"({"weight_map": {"a": "gone.safetensors"}})");
+  EXPECT_EQ(load_error(), "");
+}
+
 }  // namespace
 }  // namespace lathe

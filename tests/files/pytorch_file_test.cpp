@@ -89,6 +89,22 @@ TEST(PyTorchFile, MayHoldTheTensorsOneLevelDown) {
   EXPECT_EQ(parse_pytorch(bytes_of(file), "m.bin").at(0).name, "a");
 }
 
+TEST(PyTorchFile, MayBeOfALaterProtocol) {  // names of functions come in two texts since protocol 4
+  auto name = [](const std::string& module, const std::string& function) {
+    return "\x8c"s + char(module.size()) + module + "\x8c" + char(function.size()) + function + "\x93";
+  };
+  const std::string pickle = "\x80\x04}(" + text_code("a") + name("torch._utils", "_rebuild_tensor_v2") + "((" +
+                             text_code("storage") + name("torch", "ByteStorage") + text_code("0") + text_code("cpu") +
+                             "K\2tQK"s + '\0' + "K\2\x85K\1\x85\x89" + name("collections", "OrderedDict") + ")RtRu.";
+  EXPECT_EQ(text_of(parse_pytorch(bytes_of(file_of(pickle, "xy")), "m.bin").at(0).bytes), "xy");
+}
+
+TEST(SlowPyTorchFile, IsRefusedWhenItIsABomb) {  // an instruction of a byte makes a value of sixty
+  for (const std::string& bomb : {std::string(5 << 20, 'N'), "N" + std::string(5 << 20, '\x94')})
+    EXPECT_THAT(error_of([&] { read_pickled_tensors(bytes_of("\x80\x02" + bomb), "m.bin"); }),
+                HasSubstr("more values than any model's"));
+}
+
 TEST(PyTorchFile, ExecutesNothing) {
   for (const std::string& call :
        {"cposix\nsystem\n("s + text_code("touch /tmp/x") + "tR", "c__builtin__\neval\n("s + text_code("1") + "tR",

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <fstream>
 
@@ -114,6 +115,35 @@ TEST(SafetensorsHeader, IsRefusedWhenItIsABomb) {
   std::string nested;
   for (int i = 0; i < 100000; ++i) nested += "{\"a\":";
   EXPECT_THAT(header_error(nested, 0), HasSubstr("no valid JSON"));
+}
+
+TEST(SafetensorsHeader, MayHaveEveryTypeOfTheFormat) {
+  const std::pair<const char*, int> bits[] = {
+      {"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6},     {"F6_E3M2", 6},    {"U8", 8},   {"I8", 8},
+      {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"I16", 16},        {"U16", 16},       {"F16", 16}, {"BF16", 16},
+      {"I32", 32},    {"U32", 32},    {"F32", 32},        {"C64", 64},       {"F64", 64}, {"I64", 64},
+      {"U64", 64},    {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}};
+  for (auto [type, each] : bits) {
+    const int bytes = each;  // of 8
+    EXPECT_EQ(
+        header_error(text(R"({"a":{"dtype":")", type, R"(","shape":[8],"data_offsets":[0,)", bytes, "]}}"), bytes), "")
+        << type;
+  }
+  EXPECT_THAT(header_error(R"({"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}})", 2),
+              HasSubstr("no whole number"));
+}
+
+TEST(ElementTypes, OfEightBitsAreReadAsTheirFormatsSay) {
+  auto value = [](const char* type, uint8_t bits) {
+    const std::byte element{bits};
+    return find_element_type(type)->value(&element);
+  };
+  EXPECT_EQ(value("F8_E4M3FNUZ", 0x40), 1);
+  EXPECT_EQ(value("F8_E4M3FNUZ", 0xff), -240);
+  EXPECT_EQ(value("F8_E5M2FNUZ", 0x40), 1);
+  EXPECT_EQ(value("F8_E5M2FNUZ", 0x7f), 57344);
+  EXPECT_EQ(value("F8_E4M3", 0x7e), 448);
+  for (const char* type : {"F8_E4M3FNUZ", "F8_E5M2FNUZ"}) EXPECT_TRUE(std::isnan(value(type, 0x80)));
 }
 
 }  // namespace
