@@ -27,10 +27,12 @@ ModelConfig gguf_model_config(const GgufFile& file) {
   read_gguf_sizes(file, config);
   family.gguf->read(file, config);
   try {
-    return completed(config);
+    config = completed(config);
   } catch (const Error& error) {
     throw Error(text(file.path(), ": ", error.what()));
   }
+  require_followed(file, *family.gguf, config);
+  return config;
 }
 
 }  // namespace lathe

@@ -7,24 +7,40 @@
 #include "lathe/base/json.h"
 #include "lathe/files/gguf_config.h"
 #include "lathe/models/bidirectional.h"
+#include "lathe/models/config_json.h"
 #include "lathe/models/family.h"
 #include "lathe/models/task.h"
 
 namespace lathe {
 namespace {
 
+constexpr const char* kEndTokens = "eos_token_id";
+
 int64_t token_id(const nlohmann::json& json, const char* field) {
   auto found = json.find(field);
-  if (found == json.end() || found->is_null()) return -1;
-  const nlohmann::json& first = found->is_array() && !found->empty() ? found->front() : *found;  // several end tokens
-  return first.get<int64_t>();
+  if (found == json.end() || !found->is_array()) return field_or(json, field, int64_t{-1});
+  std::vector<int64_t> several;  // tokens that end texts
+  read_field(json, field, several);
+  return several.empty() ? -1 : several.front();
+}
+
+/// Numbers of another format than their type says would be read as if they were plain.
+void require_plain_tensors(const nlohmann::json& json) {
+  auto found = json.find("quantization_config");
+  if (found == json.end() || found->is_null()) return;
+  std::string method = found->is_object() ? found->value("quant_method", nlohmann::json("?")).dump() : found->dump();
+  throw Error(text("quantization_config: the tensors are quantized by ", method,
+                   ", which is not read; save the model dequantized with the program that made it, or take a GGUF "
+                   "file of it"));
 }
 
 /// The class of transformers that wrote it, where it says one.
 std::string architecture_of(const nlohmann::json& json) {
   auto found = json.find("architectures");
-  if (found == json.end() || !found->is_array() || found->empty()) return "";
-  return found->front().get<std::string>();
+  if (found == json.end() || found->is_null()) return "";
+  std::vector<std::string> names;
+  read_field(json, "architectures", names);
+  return names.empty() ? "" : names.front();
 }
 
 /// Names of a classifier's outputs: of id2label, or LABEL_0 ... as transformers calls them.
@@ -32,12 +48,13 @@ std::vector<std::string> labels_of(const nlohmann::json& json) {
   constexpr int64_t kMost = 1 << 20;
   auto named = json.find("id2label");
   bool names = named != json.end() && named->is_object() && !named->empty();
-  int64_t count = names ? int64_t(named->size()) : json.value("num_labels", int64_t{2});
+  int64_t count = names ? int64_t(named->size()) : field_or(json, "num_labels", int64_t{2});
   require(count > 0 && count <= kMost, "num_labels = ", count, " must be from 1 to ", kMost);
   std::vector<std::string> labels;
   for (int64_t i = 0; i < count; ++i) {
     std::string id = std::to_string(i);
     require(!names || named->contains(id), "id2label has ", count, " labels but none for ", id);
+    require(!names || named->at(id).is_string(), "id2label: label ", id, " is no string");
     labels.push_back(names ? named->at(id).get<std::string>() : "LABEL_" + id);
   }
   return labels;
@@ -50,7 +67,7 @@ nlohmann::json token_or_null(int64_t id) { return id >= 0 ? nlohmann::json(id) :
 std::string other_fields(const nlohmann::json& json, const ModelConfig& config) {
   nlohmann::json ours = nlohmann::json::parse(model_config_json(config, DType::f32)), others = nlohmann::json::object();
   for (const auto& [name, value] : json.items())
-    if (!ours.contains(name) && name != "dtype" && name != "quantization_config") others[name] = value;
+    if ((!ours.contains(name) && name != "dtype") || (name == kEndTokens && value.size() > 1)) others[name] = value;
   return others.empty() ? "" : others.dump();
 }
 
@@ -61,11 +78,13 @@ ModelConfig read_model_config(const std::string& model) {
   std::string path = (std::filesystem::path(model) / "config.json").string();
   nlohmann::json json = read_json(path, {.bytes = 1'000'000});
   require(json.is_object(), path, ": no JSON object");
-  require(json.contains("model_type"), path, ": no model_type");
+  require(json.contains("model_type") && json["model_type"].is_string(), path,
+          json.contains("model_type") ? ": model_type is no string" : ": no model_type");
   try {
+    require_plain_tensors(json);
     ModelConfig config;
     config.model_type = json.at("model_type").get<std::string>();
-    config.initializer_range = json.value("initializer_range", 0.02);
+    config.initializer_range = field_or(json, "initializer_range", 0.02);
     config.bos_token_id = token_id(json, "bos_token_id");
     config.eos_token_id = token_id(json, "eos_token_id");
     config.pad_token_id = token_id(json, "pad_token_id");
@@ -103,8 +122,15 @@ std::string model_config_json(const ModelConfig& config, DType dtype) {
   nlohmann::json others = nlohmann::json::object();  // lives as long as the loop: items() does not hold it
   if (!config.other_fields.empty()) others = nlohmann::json::parse(config.other_fields);
   for (const auto& [name, value] : others.items())
-    if (!json.contains(name)) json[name] = value;
+    if (!json.contains(name) || (name == kEndTokens && value.front() == config.eos_token_id)) json[name] = value;
   return json.dump(2) + "\n";
+}
+
+std::vector<int64_t> end_token_ids(const ModelConfig& config) {
+  if (!config.other_fields.empty())
+    if (nlohmann::json others = nlohmann::json::parse(config.other_fields); others.contains(kEndTokens))
+      return others[kEndTokens].get<std::vector<int64_t>>();
+  return config.eos_token_id < 0 ? std::vector<int64_t>() : std::vector{config.eos_token_id};
 }
 
 }  // namespace lathe

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "lathe/models/config.h"
 #include "lathe/tensor/dtype.h"
@@ -13,5 +15,8 @@ ModelConfig read_model_config(const std::string& model);
 
 /// The text of a config.json that transformers opens; `dtype` is that of the tensors beside it.
 std::string model_config_json(const ModelConfig& config, DType dtype);
+
+/// The tokens that end a text: eos_token_id, of which a config.json may list several.
+std::vector<int64_t> end_token_ids(const ModelConfig& config);
 
 }  // namespace lathe

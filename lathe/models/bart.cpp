@@ -1,7 +1,6 @@
 // BART (Lewis et al. 2020): an encoder-decoder of BERT's layers, with learned positions and a tied head.
-#include <nlohmann/json.hpp>
-
 #include "lathe/models/bidirectional.h"
+#include "lathe/models/config_json.h"
 #include "lathe/models/cross_attention.h"
 #include "lathe/models/family.h"
 #include "lathe/models/heads.h"
@@ -125,25 +124,25 @@ void complete(ModelConfig& c) {
 
 /// Encoder and decoder have one width, as in all models that were published.
 int64_t of_both(const nlohmann::json& json, const char* encoder, const char* decoder, int64_t fallback) {
-  int64_t first = json.value(encoder, fallback), second = json.value(decoder, fallback);
+  int64_t first = field_or(json, encoder, fallback), second = field_or(json, decoder, fallback);
   require(first == second, "bart: ", encoder, " = ", first, " and ", decoder, " = ", second,
           " differ, which is not supported");
   return first;
 }
 
 void read(const nlohmann::json& json, ModelConfig& c) {
-  c.vocab_size = json.value("vocab_size", int64_t{50265});
-  c.hidden_size = json.value("d_model", int64_t{1024});
-  c.num_hidden_layers = json.value("encoder_layers", int64_t{12});
-  c.num_decoder_layers = json.value("decoder_layers", int64_t{12});
+  c.vocab_size = field_or(json, "vocab_size", int64_t{50265});
+  c.hidden_size = field_or(json, "d_model", int64_t{1024});
+  c.num_hidden_layers = field_or(json, "encoder_layers", int64_t{12});
+  c.num_decoder_layers = field_or(json, "decoder_layers", int64_t{12});
   c.num_attention_heads = of_both(json, "encoder_attention_heads", "decoder_attention_heads", 16);
   c.intermediate_size = of_both(json, "encoder_ffn_dim", "decoder_ffn_dim", 4096);
-  c.max_position_embeddings = json.value("max_position_embeddings", int64_t{1024});
-  c.hidden_act = json.value("activation_function", std::string("gelu"));
+  c.max_position_embeddings = field_or(json, "max_position_embeddings", int64_t{1024});
+  c.hidden_act = field_or(json, "activation_function", std::string("gelu"));
   c.norm_eps = 1e-5;
-  c.initializer_range = json.value("init_std", 0.02);
-  c.embd_pdrop = c.resid_pdrop = json.value("dropout", 0.1);
-  c.scale_embedding = json.value("scale_embedding", false);
+  c.initializer_range = field_or(json, "init_std", 0.02);
+  c.embd_pdrop = c.resid_pdrop = field_or(json, "dropout", 0.1);
+  c.scale_embedding = field_or(json, "scale_embedding", false);
 }
 
 void write(const ModelConfig& c, nlohmann::json& json) {

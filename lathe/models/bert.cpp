@@ -65,16 +65,19 @@ std::vector<GgufName> gguf_names() {
           {layer + "output.LayerNorm", "blk.*.layer_output_norm"}};
 }
 
-const bool provided = provide_family(
-    {.model_type = "bert",
-     .architecture = "BertForMaskedLM",
-     .tensor_prefix = "bert.",
-     .complete = complete_bidirectional,
-     .make = make,
-     .read = read_bidirectional,
-     .write = write_bidirectional,
-     .gguf = GgufForm{.architecture = "bert", .read = read_gguf, .write = write_gguf, .names = gguf_names()},
-     .reading = Reading::encoder});
+const bool provided = provide_family({.model_type = "bert",
+                                      .architecture = "BertForMaskedLM",
+                                      .tensor_prefix = "bert.",
+                                      .complete = complete_bidirectional,
+                                      .make = make,
+                                      .read = read_bidirectional,
+                                      .write = write_bidirectional,
+                                      .gguf = GgufForm{.architecture = "bert",
+                                                       .read = read_gguf,
+                                                       .write = write_gguf,
+                                                       .names = gguf_names(),
+                                                       .keys = {"attention.causal"}},
+                                      .reading = Reading::encoder});
 
 }  // namespace
 }  // namespace lathe

@@ -1,8 +1,8 @@
 #include "lathe/models/bidirectional.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "lathe/models/config_json.h"
 #include "lathe/models/task.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/embedding.h"
@@ -150,20 +150,20 @@ void complete_bidirectional(ModelConfig& c) {
 }
 
 void read_bidirectional(const nlohmann::json& json, ModelConfig& c) {
-  std::string positions = json.value("position_embedding_type", std::string("absolute"));
+  std::string positions = field_or(json, "position_embedding_type", std::string("absolute"));
   require(positions == "absolute", c.model_type, ": position_embedding_type \"", positions,
           "\" is not supported; only \"absolute\" is");
-  require(!json.value("is_decoder", false), c.model_type, ": is_decoder is not supported; only encoders are");
-  c.vocab_size = json.value("vocab_size", int64_t{30522});
-  c.hidden_size = json.value("hidden_size", int64_t{768});
-  c.num_hidden_layers = json.value("num_hidden_layers", int64_t{12});
-  c.num_attention_heads = json.value("num_attention_heads", int64_t{12});
-  c.intermediate_size = json.value("intermediate_size", int64_t{3072});
-  c.max_position_embeddings = json.value("max_position_embeddings", int64_t{512});
-  c.type_vocab_size = json.value("type_vocab_size", int64_t{2});
-  c.hidden_act = json.value("hidden_act", std::string("gelu"));
-  c.norm_eps = json.value("layer_norm_eps", 1e-12);
-  c.embd_pdrop = c.resid_pdrop = json.value("hidden_dropout_prob", 0.1);
+  require(!field_or(json, "is_decoder", false), c.model_type, ": is_decoder is not supported; only encoders are");
+  c.vocab_size = field_or(json, "vocab_size", int64_t{30522});
+  c.hidden_size = field_or(json, "hidden_size", int64_t{768});
+  c.num_hidden_layers = field_or(json, "num_hidden_layers", int64_t{12});
+  c.num_attention_heads = field_or(json, "num_attention_heads", int64_t{12});
+  c.intermediate_size = field_or(json, "intermediate_size", int64_t{3072});
+  c.max_position_embeddings = field_or(json, "max_position_embeddings", int64_t{512});
+  c.type_vocab_size = field_or(json, "type_vocab_size", int64_t{2});
+  c.hidden_act = field_or(json, "hidden_act", std::string("gelu"));
+  c.norm_eps = field_or(json, "layer_norm_eps", 1e-12);
+  c.embd_pdrop = c.resid_pdrop = field_or(json, "hidden_dropout_prob", 0.1);
 }
 
 void write_bidirectional(const ModelConfig& c, nlohmann::json& json) {

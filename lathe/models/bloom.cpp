@@ -113,15 +113,18 @@ std::vector<GgufName> gguf_names() {
           {"transformer.h.*.mlp.dense_4h_to_h", "blk.*.ffn_down"}};
 }
 
-const bool provided = provide_family(
-    {.model_type = "bloom",
-     .architecture = "BloomForCausalLM",
-     .tensor_prefix = "transformer.",
-     .complete = complete,
-     .make = make,
-     .read = read,
-     .write = write,
-     .gguf = GgufForm{.architecture = "bloom", .read = read_gguf, .write = write_gguf, .names = gguf_names()}});
+const bool provided = provide_family({.model_type = "bloom",
+                                      .architecture = "BloomForCausalLM",
+                                      .tensor_prefix = "transformer.",
+                                      .complete = complete,
+                                      .make = make,
+                                      .read = read,
+                                      .write = write,
+                                      .gguf = GgufForm{.architecture = "bloom",
+                                                       .read = read_gguf,
+                                                       .write = write_gguf,
+                                                       .names = gguf_names(),
+                                                       .keys = {"attention.max_alibi_bias"}}});
 
 }  // namespace
 }  // namespace lathe

@@ -70,7 +70,7 @@ struct ModelConfig {
   std::string other_fields;  ///< of the config.json it was read from: a JSON object of what is not known here, or ""
 };
 
-constexpr int64_t kMostLayers = 1 << 16;  ///< of a model
+constexpr int64_t kMostLayers = 1 << 12;  ///< of a model: thirty times what the deepest have
 
 /// The window of `layer`: 0 where it sees everything.
 int64_t window_of(const ModelConfig& config, int64_t layer);

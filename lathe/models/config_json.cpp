@@ -1,19 +1,58 @@
 #include "lathe/models/config_json.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include "lathe/base/json.h"
 
 namespace lathe {
 
+namespace {
+
+/// Whose fields they are, as other messages call it. Objects inside a config.json name no family.
+std::string owner_of(const nlohmann::json& json) {
+  auto family = json.find("model_type");
+  return family != json.end() && family->is_string() ? family->get<std::string>() : "rope_scaling";
+}
+
+void take(const JsonFields& fields, const char* name, bool& value) { value = fields.boolean(name); }
+void take(const JsonFields& fields, const char* name, int64_t& value) { value = fields.integer(name); }
+void take(const JsonFields& fields, const char* name, double& value) { value = fields.number(name); }
+void take(const JsonFields& fields, const char* name, std::string& value) { value = fields.string(name); }
+void take(const JsonFields& fields, const char* name, std::vector<int64_t>& value) { value = fields.integers(name); }
+void take(const JsonFields& fields, const char* name, std::vector<std::string>& value) { value = fields.strings(name); }
+void take(const JsonFields& fields, const char* name, std::vector<double>& value) {
+  const nlohmann::json& list = fields.json().at(name);
+  bool numbers = list.is_array() && std::all_of(list.begin(), list.end(), [](auto& item) { return item.is_number(); });
+  require(numbers, fields.place(name), " must be a list of numbers");
+  value = list.get<std::vector<double>>();
+}
+
+}  // namespace
+
 template <class T>
 void read_field(const nlohmann::json& json, const char* name, T& value) {
-  auto found = json.find(name);
-  if (found != json.end() && !found->is_null()) value = found->get<T>();
+  JsonFields fields(json, owner_of(json));
+  if (fields.has(name)) take(fields, name, value);
 }
 
 template void read_field(const nlohmann::json&, const char*, bool&);
 template void read_field(const nlohmann::json&, const char*, int64_t&);
 template void read_field(const nlohmann::json&, const char*, double&);
 template void read_field(const nlohmann::json&, const char*, std::string&);
+template void read_field(const nlohmann::json&, const char*, std::vector<int64_t>&);
+template void read_field(const nlohmann::json&, const char*, std::vector<std::string>&);
+
+template <class T>
+T field_or(const nlohmann::json& json, const char* name, T fallback) {
+  read_field(json, name, fallback);
+  return fallback;
+}
+
+template bool field_or(const nlohmann::json&, const char*, bool);
+template int64_t field_or(const nlohmann::json&, const char*, int64_t);
+template double field_or(const nlohmann::json&, const char*, double);
+template std::string field_or(const nlohmann::json&, const char*, std::string);
 
 template <class T>
 void require_field(const nlohmann::json& json, const ModelConfig& c, const char* name, const T& only) {
@@ -60,7 +99,7 @@ void require_few_layers(const ModelConfig& c) {
 
 void read_rope_object(const nlohmann::json& rope, const char* field, ModelConfig& c) {
   require(rope.is_object(), c.model_type, ": ", field, " is no object");
-  std::string type = rope.value("rope_type", rope.value("type", std::string("default")));
+  std::string type = field_or(rope, "rope_type", field_or(rope, "type", std::string("default")));
   if (type == "su") type = "longrope";
   bool known = type == "default" || type == "linear" || type == "dynamic" || type == "llama3" || type == "yarn" ||
                type == "longrope";

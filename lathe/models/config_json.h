@@ -9,9 +9,13 @@
 
 namespace lathe {
 
-/// `value` = field `name` of config.json, unless that is missing or null. For bool, int64_t, double and std::string.
+/// `value` = field `name` of config.json, unless that is missing or null. For bool, int64_t, double, std::string and
+/// lists. Throws Error naming the field when it is of another type; whole numbers may be written 1.0.
 template <class T>
 void read_field(const nlohmann::json& json, const char* name, T& value);
+/// The same, where `fallback` is what a missing or null field means.
+template <class T>
+T field_or(const nlohmann::json& json, const char* name, T fallback);
 
 /// Throws Error when config.json has field `name` and says anything but `only`, which is all that the family can do.
 template <class T>

@@ -1,7 +1,6 @@
 // DistilBERT (Sanh et al. 2019): BERT with half the layers, without segments and without a pooler.
-#include <nlohmann/json.hpp>
-
 #include "lathe/models/bidirectional.h"
+#include "lathe/models/config_json.h"
 #include "lathe/models/family.h"
 
 namespace lathe {
@@ -43,15 +42,15 @@ std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
 }
 
 void read(const nlohmann::json& json, ModelConfig& c) {
-  c.vocab_size = json.value("vocab_size", int64_t{30522});
-  c.hidden_size = json.value("dim", int64_t{768});
-  c.num_hidden_layers = json.value("n_layers", int64_t{6});
-  c.num_attention_heads = json.value("n_heads", int64_t{12});
-  c.intermediate_size = json.value("hidden_dim", int64_t{3072});
-  c.max_position_embeddings = json.value("max_position_embeddings", int64_t{512});
-  c.hidden_act = json.value("activation", std::string("gelu"));
+  c.vocab_size = field_or(json, "vocab_size", int64_t{30522});
+  c.hidden_size = field_or(json, "dim", int64_t{768});
+  c.num_hidden_layers = field_or(json, "n_layers", int64_t{6});
+  c.num_attention_heads = field_or(json, "n_heads", int64_t{12});
+  c.intermediate_size = field_or(json, "hidden_dim", int64_t{3072});
+  c.max_position_embeddings = field_or(json, "max_position_embeddings", int64_t{512});
+  c.hidden_act = field_or(json, "activation", std::string("gelu"));
   c.norm_eps = 1e-12;
-  c.embd_pdrop = c.resid_pdrop = json.value("dropout", 0.1);
+  c.embd_pdrop = c.resid_pdrop = field_or(json, "dropout", 0.1);
 }
 
 void write(const ModelConfig& c, nlohmann::json& json) {

@@ -1,9 +1,11 @@
 #include "lathe/models/family.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "lathe/base/error.h"
 #include "lathe/base/nearest.h"
+#include "lathe/ops/activation.h"
 
 namespace lathe {
 namespace {
@@ -32,6 +34,44 @@ void check_sizes(const ModelConfig& c, int64_t least) {
           ": num_decoder_layers = ", c.num_decoder_layers, " must be from 0 to ", kMostLayers);
   require(c.num_hidden_layers <= kMostLayers, c.model_type, ": num_hidden_layers = ", c.num_hidden_layers, " is above ",
           kMostLayers);
+}
+
+/// Throws Error for numbers that no model has, and that would silently give others for all that follows.
+void check_numbers(const ModelConfig& c) {
+  auto not_negative = [&](const char* name, double value) {
+    require(std::isfinite(value) && value >= 0, c.model_type, ": ", name, " = ", value, " must be 0 or above");
+  };
+  not_negative("the norms' epsilon", c.norm_eps);
+  not_negative("rope_theta", c.rope_theta);
+  not_negative("rope_local_base_freq", c.rope_local_base_freq);
+  not_negative("query_pre_attn_scalar", c.query_pre_attn_scalar);
+  not_negative("attn_logit_softcapping", c.attn_logit_softcapping);
+  not_negative("final_logit_softcapping", c.final_logit_softcapping);
+  not_negative("initializer_range", c.initializer_range);
+  not_negative("partial_rotary_factor", c.partial_rotary_factor);
+  require(c.partial_rotary_factor <= 1, c.model_type, ": partial_rotary_factor ", c.partial_rotary_factor,
+          " must be at most 1");
+  for (double dropout : {c.embd_pdrop, c.resid_pdrop})
+    require(dropout >= 0 && dropout < 1, c.model_type, ": dropout ", dropout, " must be from 0 to below 1");
+}
+
+void check_rope_scaling(const ModelConfig& c) {
+  const RopeScaling& s = c.rope_scaling;
+  if (s.rope_type.empty()) return;
+  const std::string what = text(c.model_type, ": rope_scaling of type \"", s.rope_type, "\": ");
+  require(std::isfinite(s.factor) && s.factor > 0, what, "factor ", s.factor, " must be positive");
+  require(std::isfinite(s.attention_factor) && s.attention_factor >= 0, what, "attention_factor ", s.attention_factor,
+          " must be positive");
+  if (s.rope_type == "llama3")
+    require(s.low_freq_factor > 0 && s.high_freq_factor > s.low_freq_factor && std::isfinite(s.high_freq_factor), what,
+            "high_freq_factor ", s.high_freq_factor, " must be above low_freq_factor ", s.low_freq_factor,
+            ", which must be positive");
+  if (s.rope_type == "yarn")
+    require(s.beta_slow > 0 && s.beta_fast >= s.beta_slow && std::isfinite(s.beta_fast), what, "beta_fast ",
+            s.beta_fast, " must not be below beta_slow ", s.beta_slow, ", which must be positive");
+  for (auto* factors : {&s.short_factor, &s.long_factor})
+    for (double factor : *factors)
+      require(std::isfinite(factor) && factor > 0, what, "a factor ", factor, " must be positive");
 }
 
 void check_layer_types(const ModelConfig& c) {
@@ -69,6 +109,8 @@ const Family& family_named(const std::string& model_type) {
 ModelConfig completed(ModelConfig c) {
   const Family& family = family_named(c.model_type);
   check_sizes(c, 0);
+  check_numbers(c);
+  check_rope_scaling(c);
   if (c.num_key_value_heads == 0) c.num_key_value_heads = c.num_attention_heads;
   if (c.head_dim == 0 && c.num_attention_heads > 0) {
     require(c.hidden_size % c.num_attention_heads == 0, c.model_type, ": hidden_size ", c.hidden_size,
@@ -80,6 +122,7 @@ ModelConfig completed(ModelConfig c) {
   family.complete(c);
   check_sizes(c, 1);
   check_layer_types(c);
+  activation_named(c.hidden_act);
   require(c.num_attention_heads % c.num_key_value_heads == 0, c.model_type, ": num_attention_heads ",
           c.num_attention_heads, " is no multiple of num_key_value_heads ", c.num_key_value_heads);
   return c;

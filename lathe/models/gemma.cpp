@@ -223,6 +223,21 @@ std::vector<GgufName> gguf_names(bool sandwich) {
 
 void read_gemma_gguf(const GgufFile&, ModelConfig& c) { c.rope_theta = 10000; }
 
+/// Newer files may say which layers have a window: every n-th has none, or a bool for each.
+void read_pattern(const GgufFile& file, const std::string& key, ModelConfig& c) {
+  const GgufValue* value = file.fields().find(key);
+  if (!value) return;
+  if (value->type != GgufType::array) {
+    int64_t period = file.fields().integer(key);
+    require(period > 0, file.fields().place(key), " = ", period, " must be positive");
+    return alternate(c, c.sliding_window, period);
+  }
+  require(value->element == GgufType::boolean && value->count == c.num_hidden_layers, file.fields().place(key),
+          " must have a bool for each of ", c.num_hidden_layers, " layers");
+  for (std::byte windowed : value->bytes)
+    c.layer_types.push_back(windowed == std::byte{0} ? "full_attention" : "sliding_attention");
+}
+
 /// llama.cpp scales the scores of 27B models by another number, which files do not say.
 void read_scale(const GgufFile& file, ModelConfig& c) {
   const GgufFields& fields = file.fields();
@@ -232,6 +247,7 @@ void read_scale(const GgufFile& file, ModelConfig& c) {
   c.attn_logit_softcapping = fields.number(of + "attn_logit_softcapping", 0);
   c.final_logit_softcapping = fields.number(of + "final_logit_softcapping", 0);
   c.sliding_window = fields.integer(of + "attention.sliding_window", 0);
+  read_pattern(file, of + "attention.sliding_window_pattern", c);
 }
 
 void read_gemma2_gguf(const GgufFile& file, ModelConfig& c) {
@@ -264,39 +280,44 @@ void write_gguf(const ModelConfig& c, GgufMetadata& metadata) {
   if (c.model_type == "gemma3_text") metadata.set_f32(name + ".rope.freq_base_swa", c.rope_local_base_freq);
 }
 
-const bool provided =
-    provide_family(
-        {.model_type = "gemma",
-         .architecture = "GemmaForCausalLM",
-         .tensor_prefix = "model.",
-         .complete = complete_gemma,
-         .make = make,
-         .read = read_gemma,
-         .write = write,
-         .gguf =
-             GgufForm{
-                 .architecture = "gemma", .read = read_gemma_gguf, .write = write_gguf, .names = gguf_names(false)}}) &&
-    provide_family({.model_type = "gemma2",
-                    .architecture = "Gemma2ForCausalLM",
-                    .tensor_prefix = "model.",
-                    .complete = complete_gemma2,
-                    .make = make,
-                    .read = read_gemma2,
-                    .write = write_gemma2,
-                    .gguf = GgufForm{.architecture = "gemma2",
-                                     .read = read_gemma2_gguf,
-                                     .write = write_gguf,
-                                     .names = gguf_names(true)}}) &&
-    provide_family(
-        {.model_type = "gemma3_text",
-         .architecture = "Gemma3ForCausalLM",
-         .tensor_prefix = "model.",
-         .complete = complete_gemma3,
-         .make = make,
-         .read = read_gemma3,
-         .write = write_gemma3,
-         .gguf = GgufForm{
-             .architecture = "gemma3", .read = read_gemma3_gguf, .write = write_gguf, .names = gguf_names(true)}});
+const std::vector<std::string> kOwnKeys = {"attention.sliding_window", "attn_logit_softcapping",
+                                           "final_logit_softcapping"};
+
+const bool provided = provide_family({.model_type = "gemma",
+                                      .architecture = "GemmaForCausalLM",
+                                      .tensor_prefix = "model.",
+                                      .complete = complete_gemma,
+                                      .make = make,
+                                      .read = read_gemma,
+                                      .write = write,
+                                      .gguf = GgufForm{.architecture = "gemma",
+                                                       .read = read_gemma_gguf,
+                                                       .write = write_gguf,
+                                                       .names = gguf_names(false)}}) &&
+                      provide_family({.model_type = "gemma2",
+                                      .architecture = "Gemma2ForCausalLM",
+                                      .tensor_prefix = "model.",
+                                      .complete = complete_gemma2,
+                                      .make = make,
+                                      .read = read_gemma2,
+                                      .write = write_gemma2,
+                                      .gguf = GgufForm{.architecture = "gemma2",
+                                                       .read = read_gemma2_gguf,
+                                                       .write = write_gguf,
+                                                       .names = gguf_names(true),
+                                                       .keys = kOwnKeys}}) &&
+                      provide_family({.model_type = "gemma3_text",
+                                      .architecture = "Gemma3ForCausalLM",
+                                      .tensor_prefix = "model.",
+                                      .complete = complete_gemma3,
+                                      .make = make,
+                                      .read = read_gemma3,
+                                      .write = write_gemma3,
+                                      .gguf = GgufForm{.architecture = "gemma3",
+                                                       .read = read_gemma3_gguf,
+                                                       .write = write_gguf,
+                                                       .names = gguf_names(true),
+                                                       .keys = kOwnKeys}});
 
 }  // namespace
 }  // namespace lathe

@@ -63,10 +63,13 @@ const Family& family_of_gguf(const GgufFile& file) {
     if (family.gguf->architecture != architecture) continue;
     if (family.gguf->is ? family.gguf->is(file) : !found) found = &family;
   }
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
   std::string all;
   for (const std::string& name : known) all += (all.empty() ? "" : ", ") + name;
+  std::optional<std::string> meant = found ? std::nullopt : nearest(architecture, known);
   require(found != nullptr, file.path(), ": general.architecture \"", architecture, "\" is not supported",
-          did_you_mean(architecture, known), "; supported are ", all);
+          meant ? "; did you mean '" + *meant + "'?" : "", "; supported are ", all);
   return *found;
 }
 
@@ -74,14 +77,18 @@ namespace {
 
 void read_scaling(const GgufFile& file, const std::string& of, ModelConfig& c) {
   const GgufFields& fields = file.fields();
-  std::string type = fields.string(of + "type", fields.has(of + "factor") ? "linear" : "none");
+  const std::string older = of.substr(0, of.find('.')) + ".rope.scale_linear";
+  double factor = fields.number(of + "factor", fields.number(older, 0));  // 0: as it is
+  std::string type = fields.string(of + "type", factor != 0 ? "linear" : "none");
   bool none = type == "none" || type == "longrope";  // of which tensors say the rest
   require(none || type == "linear" || type == "yarn", file.path(), ": ", of, "type \"", type, "\" is not supported");
   int64_t original = fields.integer(of + "original_context_length", c.max_position_embeddings);
   c.rope_scaling.original_max_position_embeddings = original;
-  c.rope_scaling.factor = fields.number(of + "factor", 1);
+  c.rope_scaling.factor = factor == 0 ? 1 : factor;
   if (!none) c.rope_scaling.rope_type = type;
-  double share = fields.number(of + "attn_factor", 1);
+  c.rope_scaling.beta_fast = fields.number(of + "yarn_beta_fast", c.rope_scaling.beta_fast);
+  c.rope_scaling.beta_slow = fields.number(of + "yarn_beta_slow", c.rope_scaling.beta_slow);
+  double share = fields.number(of + "attn_factor", 1) * fields.number(of + "yarn_attn_factor", 1);
   if (type == "yarn" && share != 1)
     c.rope_scaling.attention_factor = (1 + 0.1 * std::log(c.rope_scaling.factor)) * share;
 }
@@ -105,6 +112,50 @@ void read_gguf_sizes(const GgufFile& file, ModelConfig& c) {
                              fields.number(of + "attention.layer_norm_epsilon", c.norm_eps));
   c.rope_theta = fields.number(of + "rope.freq_base", c.rope_theta);
   read_scaling(file, of + "rope.scaling.", c);
+}
+
+namespace {
+
+/// A key, less the architecture, and the value besides 0 that changes nothing.
+struct Changing {
+  const char* key;
+  double neutral;
+};
+constexpr Changing kChanging[] = {{"attention.clamp_kqv", 0},
+                                  {"attention.max_alibi_bias", 0},
+                                  {"attention.output_scale", 1},
+                                  {"attention.scale", 0},
+                                  {"attn_logit_softcapping", 0},
+                                  {"embedding_scale", 1},
+                                  {"expert_count", 0},
+                                  {"expert_shared_count", 0},
+                                  {"expert_weights_scale", 1},
+                                  {"final_logit_softcapping", 0},
+                                  {"logit_scale", 1},
+                                  {"residual_scale", 1},
+                                  {"rope.scaling.yarn_ext_factor", 1},
+                                  {"rope.scaling.yarn_log_multiplier", 0},
+                                  {"router_logit_softcapping", 0}};
+
+}  // namespace
+
+void require_followed(const GgufFile& file, const GgufForm& form, const ModelConfig& c) {
+  const GgufFields& fields = file.fields();
+  const std::string of = form.architecture + ".", cannot = " is not supported in models of the family ";
+  auto follows = [&](const char* key) { return std::count(form.keys.begin(), form.keys.end(), key) > 0; };
+  for (const Changing& one : kChanging) {
+    double value = follows(one.key) ? 0 : fields.number(of + one.key, 0);
+    require(value == 0 || value == one.neutral, fields.place(of + one.key), " = ", value, cannot, c.model_type);
+  }
+  require(follows("attention.causal") || fields.boolean(of + "attention.causal", true),
+          fields.place(of + "attention.causal"), " = false", cannot, c.model_type);
+  int64_t turned =
+      follows("rope.dimension_count") ? c.head_dim : fields.integer(of + "rope.dimension_count", c.head_dim);
+  require(turned == c.head_dim, fields.place(of + "rope.dimension_count"), " = ", turned, cannot, c.model_type,
+          ", which turn all ", c.head_dim, " numbers of a head");
+  int64_t window = follows("attention.sliding_window") ? 0 : fields.integer(of + "attention.sliding_window", 0);
+  require(window == 0 || window >= c.max_position_embeddings, fields.place(of + "attention.sliding_window"), " = ",
+          window, cannot, c.model_type);
 }
 
 void write_gguf_sizes(const ModelConfig& c, const std::string& architecture, GgufNorm norm, GgufMetadata& metadata) {

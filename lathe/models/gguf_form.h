@@ -33,6 +33,8 @@ struct GgufForm {
   std::vector<GgufName> names;              ///< of two that a file has for one name of the model, the later counts
   std::vector<std::string> of_config = {};  ///< tensors that read() takes, which the model has not
   std::vector<GgufTensorSource> (*config_tensors)(const ModelConfig& config) = nullptr;  ///< writes such
+  /// Keys of the architecture that read() follows, less its name, of those that require_followed() refuses elsewhere.
+  std::vector<std::string> keys = {};
   bool head_apart = false;  ///< files hold output.weight, as llama.cpp asks, even where it is the table of tokens
 };
 
@@ -42,6 +44,9 @@ const Family& family_of_gguf(const GgufFile& file);
 /// The keys of nearly all families, "llama.block_count" and so on. Throws Error for sizes that are missing, and for
 /// what they ask for that no family here can do. write_gguf_sizes() writes them.
 void read_gguf_sizes(const GgufFile& file, ModelConfig& config);
+/// Throws Error for a key that asks for other numbers than the family computes: llama.cpp has many for families that
+/// are not here.
+void require_followed(const GgufFile& file, const GgufForm& form, const ModelConfig& config);
 enum class GgufNorm { rms, layer };  ///< whose epsilon is written
 void write_gguf_sizes(const ModelConfig& config, const std::string& architecture, GgufNorm norm,
                       GgufMetadata& metadata);

@@ -1,6 +1,5 @@
 // GPT-2 (Radford et al. 2019): learned positions, LayerNorm before each part, GELU, biases everywhere, a tied head.
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "lathe/models/config_json.h"
 #include "lathe/models/family.h"
@@ -83,17 +82,16 @@ void complete(ModelConfig& c) {
 }
 
 void read(const nlohmann::json& json, ModelConfig& c) {
-  c.vocab_size = json.value("vocab_size", int64_t{50257});
-  c.hidden_size = json.value("n_embd", int64_t{768});
-  c.num_hidden_layers = json.value("n_layer", int64_t{12});
-  c.num_attention_heads = json.value("n_head", int64_t{12});
-  c.max_position_embeddings = json.value("n_positions", int64_t{1024});
-  if (json.contains("n_inner") && !json.at("n_inner").is_null())
-    c.intermediate_size = json.at("n_inner").get<int64_t>();
-  c.hidden_act = json.value("activation_function", std::string("gelu_new"));
-  c.norm_eps = json.value("layer_norm_epsilon", 1e-5);
-  c.embd_pdrop = json.value("embd_pdrop", 0.1);
-  c.resid_pdrop = json.value("resid_pdrop", 0.1);
+  c.vocab_size = field_or(json, "vocab_size", int64_t{50257});
+  c.hidden_size = field_or(json, "n_embd", int64_t{768});
+  c.num_hidden_layers = field_or(json, "n_layer", int64_t{12});
+  c.num_attention_heads = field_or(json, "n_head", int64_t{12});
+  c.max_position_embeddings = field_or(json, "n_positions", int64_t{1024});
+  read_field(json, "n_inner", c.intermediate_size);
+  c.hidden_act = field_or(json, "activation_function", std::string("gelu_new"));
+  c.norm_eps = field_or(json, "layer_norm_epsilon", 1e-5);
+  c.embd_pdrop = field_or(json, "embd_pdrop", 0.1);
+  c.resid_pdrop = field_or(json, "resid_pdrop", 0.1);
   require_field(json, c, "scale_attn_weights", true);
   require_field(json, c, "scale_attn_by_inverse_layer_idx", false);
   require_field(json, c, "add_cross_attention", false);

@@ -132,6 +132,7 @@ const bool provided = provide_family({.model_type = "gpt_neox",
                                                        .read = read_gguf,
                                                        .write = write_gguf,
                                                        .names = gguf_names(),
+                                                       .keys = {"rope.dimension_count"},
                                                        .head_apart = true}});
 
 }  // namespace

@@ -1,7 +1,5 @@
 // Longformer (Beltagy et al. 2020): RoBERTa for long texts. A token sees a window around it and the text's global
 // tokens; those see the whole text, by projections of their own.
-#include <nlohmann/json.hpp>
-
 #include "lathe/models/bidirectional.h"
 #include "lathe/models/config_json.h"
 #include "lathe/models/family.h"
@@ -97,8 +95,11 @@ void read(const nlohmann::json& json, ModelConfig& c) {
   c.max_position_embeddings -= first_position(c);
   require(c.max_position_embeddings > 0, "longformer: max_position_embeddings ",
           c.max_position_embeddings + first_position(c), " leaves no position behind pad_token_id ", c.pad_token_id);
-  nlohmann::json window = json.value("attention_window", nlohmann::json(512));
-  c.attention_window = window.is_array() ? window.get<std::vector<int64_t>>() : std::vector{window.get<int64_t>()};
+  auto window = json.find("attention_window");
+  if (window != json.end() && window->is_array())
+    read_field(json, "attention_window", c.attention_window);
+  else
+    c.attention_window = {field_or(json, "attention_window", int64_t{512})};
 }
 
 void write(const ModelConfig& c, nlohmann::json& json) {

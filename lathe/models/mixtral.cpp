@@ -133,7 +133,8 @@ const bool provided = provide_family({.model_type = "mixtral",
                                                        .write = write_gguf,
                                                        .names = gguf_names(),
                                                        .of_config = {kRopeFreqs},
-                                                       .config_tensors = rope_freqs}});
+                                                       .config_tensors = rope_freqs,
+                                                       .keys = {"expert_count"}}});
 
 }  // namespace
 }  // namespace lathe

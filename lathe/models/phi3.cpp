@@ -19,7 +19,7 @@ void complete(ModelConfig& c) {
 void state_rope(nlohmann::json& json, const char* field) {
   auto rope = json.find(field);
   if (rope == json.end() || !rope->is_object()) return;
-  std::string type = rope->value("rope_type", rope->value("type", std::string("default")));
+  std::string type = field_or(*rope, "rope_type", field_or(*rope, "type", std::string("default")));
   if (type == "default") return;
   if (type == "yarn" || type == "su") rope->erase("rope_type"), (*rope)["type"] = "longrope";
   bool beside =
@@ -106,7 +106,8 @@ const bool provided = provide_family({.model_type = "phi3",
                                                        .write = write_gguf,
                                                        .names = gguf_names(),
                                                        .of_config = {kShortFactors, kLongFactors},
-                                                       .config_tensors = factors}});
+                                                       .config_tensors = factors,
+                                                       .keys = {"attention.sliding_window", "rope.dimension_count"}}});
 
 }  // namespace
 }  // namespace lathe

@@ -1,7 +1,6 @@
 // RoBERTa (Liu et al. 2019): BERT without segments, whose positions begin behind that of padding.
-#include <nlohmann/json.hpp>
-
 #include "lathe/models/bidirectional.h"
+#include "lathe/models/config_json.h"
 #include "lathe/models/family.h"
 
 namespace lathe {
@@ -42,7 +41,7 @@ void complete(ModelConfig& c) {
 void read(const nlohmann::json& json, ModelConfig& c) {
   read_bidirectional(json, c);
   if (c.pad_token_id < 0) c.pad_token_id = 1;
-  c.vocab_size = json.value("vocab_size", int64_t{50265});
+  c.vocab_size = field_or(json, "vocab_size", int64_t{50265});
   c.max_position_embeddings -= first_position(c);
   require(c.max_position_embeddings > 0, "roberta: max_position_embeddings ",
           c.max_position_embeddings + first_position(c), " leaves no position behind pad_token_id ", c.pad_token_id);

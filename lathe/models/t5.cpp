@@ -1,8 +1,8 @@
 // T5 (Raffel et al. 2020) and what grew from it, T5 1.1, Flan-T5, mT5: an encoder-decoder with RMSNorm before each
 // part, no biases, and positions only as a bias by distance, which the layers of a stack share.
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "lathe/models/config_json.h"
 #include "lathe/models/cross_attention.h"
 #include "lathe/models/family.h"
 #include "lathe/models/norm.h"
@@ -307,21 +307,20 @@ void read_mlp(const std::string& feed_forward, ModelConfig& c) {
 }
 
 void read(const nlohmann::json& json, ModelConfig& c) {
-  c.vocab_size = json.value("vocab_size", int64_t{32128});
-  c.hidden_size = json.value("d_model", int64_t{512});
-  c.head_dim = json.value("d_kv", int64_t{64});
-  c.intermediate_size = json.value("d_ff", int64_t{2048});
-  c.num_hidden_layers = c.num_decoder_layers = json.value("num_layers", int64_t{6});
-  if (json.contains("num_decoder_layers") && !json.at("num_decoder_layers").is_null())
-    c.num_decoder_layers = json.at("num_decoder_layers").get<int64_t>();
-  c.num_attention_heads = json.value("num_heads", int64_t{8});
-  c.relative_attention_num_buckets = json.value("relative_attention_num_buckets", int64_t{32});
-  c.relative_attention_max_distance = json.value("relative_attention_max_distance", int64_t{128});
-  c.norm_eps = json.value("layer_norm_epsilon", 1e-6);
-  c.embd_pdrop = c.resid_pdrop = json.value("dropout_rate", 0.1);
-  read_mlp(json.value("feed_forward_proj", std::string("relu")), c);
-  c.tie_word_embeddings = json.value("tie_word_embeddings", true);
-  c.scale_decoder_outputs = json.value("scale_decoder_outputs", c.tie_word_embeddings);
+  c.vocab_size = field_or(json, "vocab_size", int64_t{32128});
+  c.hidden_size = field_or(json, "d_model", int64_t{512});
+  c.head_dim = field_or(json, "d_kv", int64_t{64});
+  c.intermediate_size = field_or(json, "d_ff", int64_t{2048});
+  c.num_hidden_layers = c.num_decoder_layers = field_or(json, "num_layers", int64_t{6});
+  read_field(json, "num_decoder_layers", c.num_decoder_layers);
+  c.num_attention_heads = field_or(json, "num_heads", int64_t{8});
+  c.relative_attention_num_buckets = field_or(json, "relative_attention_num_buckets", int64_t{32});
+  c.relative_attention_max_distance = field_or(json, "relative_attention_max_distance", int64_t{128});
+  c.norm_eps = field_or(json, "layer_norm_epsilon", 1e-6);
+  c.embd_pdrop = c.resid_pdrop = field_or(json, "dropout_rate", 0.1);
+  read_mlp(field_or(json, "feed_forward_proj", std::string("relu")), c);
+  c.tie_word_embeddings = field_or(json, "tie_word_embeddings", true);
+  c.scale_decoder_outputs = field_or(json, "scale_decoder_outputs", c.tie_word_embeddings);
   if (c.eos_token_id < 0 && !json.contains("eos_token_id")) c.eos_token_id = 1;
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 
@@ -179,6 +180,52 @@ TEST_F(PeerGgufParts, AreReadAsItsWriterCutsThem) {
     std::memcpy(&number, file.bytes(*file.find(text("t", i))).data(), sizeof number);
     EXPECT_EQ(number, float(i));
   }
+}
+
+TEST_F(GgufConfig, IsRefusedForKeysThatAskForOtherNumbers) {
+  auto refused = [&](const char* key, const char* what) {
+    EXPECT_THAT(problem(), AllOf(HasSubstr(text("m.gguf: llama.", key)), HasSubstr(what), HasSubstr("family llama")));
+    metadata.erase(text("llama.", key));
+  };
+  metadata.set_f32("llama.logit_scale", 0.5);
+  refused("logit_scale", "= 0.5 is not supported");
+  metadata.set_f32("llama.attention.scale", 0.25);
+  refused("attention.scale", "= 0.25");
+  metadata.set_bool("llama.attention.causal", false);
+  refused("attention.causal", "= false");
+  metadata.set_u32("llama.attention.sliding_window", 16);
+  refused("attention.sliding_window", "= 16");
+  metadata.set_u32("llama.rope.dimension_count", 4);
+  refused("rope.dimension_count", "which turn all 2 numbers of a head");
+  metadata.set_f32("llama.logit_scale", 1);
+  metadata.set_u32("llama.attention.sliding_window", 64);
+  metadata.set_u32("llama.rope.dimension_count", 2);
+  EXPECT_EQ(error_of([&] { read_model_config(file()); }), "");
+}
+
+TEST_F(GgufConfig, IsRefusedForNumbersThatAreNone) {
+  metadata.set_f32("llama.rope.freq_base", NAN);
+  EXPECT_THAT(problem(), HasSubstr("rope_theta = nan must be"));
+  metadata.set_f32("llama.rope.freq_base", 500);
+  metadata.set_f32("llama.attention.layer_norm_rms_epsilon", -1);
+  EXPECT_THAT(problem(), HasSubstr("epsilon = -1 must be"));
+}
+
+TEST_F(GgufConfig, SaysHowPositionsAreStretchedAsOldAndNewFilesDo) {
+  metadata.set_f32("llama.rope.scale_linear", 4);
+  EXPECT_EQ(read_model_config(file()).rope_scaling.rope_type, "linear");
+  EXPECT_EQ(read_model_config(file()).rope_scaling.factor, 4);
+  metadata.set_string("llama.rope.scaling.type", "yarn");
+  metadata.set_f32("llama.rope.scaling.factor", 2);
+  metadata.set_f32("llama.rope.scaling.yarn_beta_fast", 16);
+  EXPECT_EQ(read_model_config(file()).rope_scaling.factor, 2);
+  EXPECT_EQ(read_model_config(file()).rope_scaling.beta_fast, 16);
+}
+
+TEST_F(GgufConfig, NamesAMissingTensorAsTheFileWouldCallIt) {
+  TensorFiles files(file());
+  EXPECT_THAT(error_of([&] { files.at("model.layers.0.mlp.up_proj.weight", ""); }),
+              AllOf(HasSubstr("m.gguf: no tensor \"blk.0.ffn_up.weight\""), HasSubstr("up_proj")));
 }
 
 }  // namespace

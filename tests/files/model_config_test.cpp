@@ -68,6 +68,10 @@ TEST_F(ConfigFile, ComesBackAsItWasWritten) {
 TEST_F(ConfigFile, MayListSeveralEndTokens) {
   ModelConfig config = read(R"({"model_type": "gpt2", "bos_token_id": null, "eos_token_id": [5, 6]})");
   EXPECT_EQ(config.eos_token_id, 5);
+  EXPECT_EQ(end_token_ids(config), (std::vector<int64_t>{5, 6}));
+  EXPECT_EQ(end_token_ids(read(model_config_json(config, DType::f32))), (std::vector<int64_t>{5, 6}));
+  config.eos_token_id = 7;  // another tokenizer's
+  EXPECT_EQ(end_token_ids(read(model_config_json(config, DType::f32))), std::vector<int64_t>{7});
   EXPECT_EQ(config.bos_token_id, -1);
   EXPECT_EQ(config.hidden_size, 768);
 }

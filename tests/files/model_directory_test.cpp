@@ -31,9 +31,57 @@ TEST_F(ModelConfigTest, NamesTheFileAndWhatIsWrong) {
   EXPECT_THAT(problem("[]"), HasSubstr("no JSON object"));
   EXPECT_THAT(problem("{}"), HasSubstr("no model_type"));
   EXPECT_THAT(problem(R"({"model_type": "lama"})"), AllOf(HasSubstr("config.json"), HasSubstr("'llama'")));
-  EXPECT_THAT(problem(R"({"model_type": "llama", "vocab_size": "many"})"), HasSubstr("config.json"));
+  EXPECT_THAT(problem(R"({"model_type": 5})"), HasSubstr("config.json: model_type is no string"));
   EXPECT_THAT(problem(R"({"model_type": "llama", "num_key_value_heads": 5})"), HasSubstr("num_key_value_heads 5"));
   EXPECT_THAT(problem(R"({"model_type": "gpt2", "n_head": 0})"), HasSubstr("config.json"));
+}
+
+TEST_F(ModelConfigTest, NamesTheFieldThatHasAnotherType) {
+  for (const char* value : {"\"many\"", "true", "2.5", "1e300", "18446744073709551615", "[1]", "{}"})
+    for (const char* start : {R"({"model_type": "llama", "vocab_size": )", R"({"model_type": "bert", "vocab_size": )",
+                              R"({"model_type": "t5", "vocab_size": )", R"({"model_type": "gpt2", "vocab_size": )"})
+      EXPECT_THAT(problem(text(start, value, "}")),
+                  AllOf(HasSubstr("config.json: "), HasSubstr("vocab_size must be a whole number, here it is ")))
+          << value;
+  EXPECT_THAT(problem(R"({"model_type": "t5", "dropout_rate": "0"})"), HasSubstr("t5: dropout_rate must be a number"));
+  EXPECT_THAT(problem(R"({"model_type": "llama", "tie_word_embeddings": "yes"})"),
+              HasSubstr("llama: tie_word_embeddings must be true or false"));
+  EXPECT_THAT(problem(R"({"model_type": "bart", "activation_function": 3})"), HasSubstr("must be a string"));
+  EXPECT_THAT(problem(R"({"model_type": "llama", "rope_scaling": {"type": "linear", "factor": "x"}})"),
+              HasSubstr("rope_scaling: factor must be a number"));
+  EXPECT_THAT(problem(R"({"model_type": "llama", "eos_token_id": [1, "a"]})"),
+              HasSubstr("eos_token_id must be a list"));
+  EXPECT_THAT(problem(R"({"model_type": "llama", "architectures": [3]})"), HasSubstr("architectures must be a list"));
+  EXPECT_THAT(problem(R"({"model_type": "bert", "id2label": {"0": null}})"), HasSubstr("label 0 is no string"));
+  EXPECT_THAT(problem(R"({"model_type": "longformer", "attention_window": [2.5]})"), HasSubstr("attention_window"));
+  EXPECT_THAT(problem(R"({"model_type": "llama", "hidden_act": "foo"})"),
+              AllOf(HasSubstr("config.json: "), HasSubstr("hidden_act \"foo\"")));
+}
+
+TEST_F(ModelConfigTest, RefusesNumbersThatWouldGiveOthersInSilence) {
+  const std::pair<const char*, const char*> all[] = {
+      {"rms_norm_eps", "-1"}, {"rope_theta", "-5"}, {"initializer_range", "-0.1"}, {"partial_rotary_factor", "2"}};
+  for (auto [field, value] : all)
+    EXPECT_THAT(problem(text(R"({"model_type": "llama", ")", field, "\": ", value, "}")),
+                AllOf(HasSubstr("llama: "), HasSubstr(value)))
+        << field;
+  for (const char* field : {"attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar"})
+    EXPECT_THAT(problem(text(R"({"model_type": "gemma2", ")", field, "\": -3}")),
+                HasSubstr(text(field, " = -3 must be 0 or above")));
+  EXPECT_THAT(problem(R"({"model_type": "gpt2", "resid_pdrop": 1})"), HasSubstr("dropout 1 must be from 0 to below 1"));
+  for (const char* rope : {R"({"type": "linear", "factor": -2})", R"({"type": "dynamic", "factor": 0})",
+                           R"({"type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4})",
+                           R"({"type": "yarn", "factor": 4, "beta_fast": 1, "beta_slow": 2})"})
+    EXPECT_THAT(problem(text(R"({"model_type": "llama", "rope_scaling": )", rope, "}")),
+                HasSubstr("rope_scaling of type"))
+        << rope;
+}
+
+TEST_F(ModelConfigTest, RefusesTensorsThatAreQuantizedInAnotherWay) {  // F8 tensors without their scales would load
+  EXPECT_THAT(problem(R"({"model_type": "llama", "quantization_config": {"quant_method": "fp8"}})"),
+              AllOf(HasSubstr("config.json: quantization_config"), HasSubstr("\"fp8\"")));
+  write("config.json", R"({"model_type": "llama", "quantization_config": null})");
+  EXPECT_EQ(error_of([&] { read_model_config(path()); }), "");
 }
 
 TEST_F(ModelConfigTest, RefusesSizesThatNoModelHas) {
@@ -42,7 +90,7 @@ TEST_F(ModelConfigTest, RefusesSizesThatNoModelHas) {
                               "num_key_value_heads", "intermediate_size", "max_position_embeddings"})
       EXPECT_THAT(problem(text(R"({"model_type": "llama", ")", field, "\": ", size, "}")),
                   AllOf(HasSubstr(field), HasSubstr("must be from"), HasSubstr(size)));
-  EXPECT_THAT(problem(R"({"model_type": "gpt2", "n_layer": 1000000})"), HasSubstr("is above 65536"));
+  EXPECT_THAT(problem(R"({"model_type": "gpt2", "n_layer": 1000000})"), HasSubstr("is above 4096"));
 }
 
 TEST_F(ModelConfigTest, RefusesBombs) {
