@@ -58,7 +58,8 @@ void print(const std::string& written, const std::vector<std::vector<MaskChoice>
     if (!as_json && masks.size() > 1) std::cout << "mask " << i + 1 << '\n';
     list.push_back(nlohmann::json::array());
     for (const MaskChoice& choice : masks[i]) {
-      std::string token = tokenizer.decode(std::span(&choice.token, 1));
+      bool known = int64_t(choice.token) < tokenizer.vocabulary_size();  // models may have more, which nothing spells
+      std::string token = known ? tokenizer.decode(std::span(&choice.token, 1)) : text("<", choice.token, ">");
       if (as_json)
         list.back().push_back({{"token", token}, {"id", choice.token}, {"probability", choice.probability}});
       else

@@ -35,10 +35,10 @@ bool better(const Continuation& a, const Continuation& b) {
 /// Turns logits into logarithms of probabilities, in place.
 void log_softmax(std::span<float> scores) {
   float highest = *std::max_element(scores.begin(), scores.end());
-  require(std::isfinite(highest), "the model gives logits that are no numbers; its weights are damaged, or its ",
-          "training failed");
+  require(std::isfinite(highest), kLogitsAreNoNumbers);
   double sum = 0;
   for (float score : scores) sum += double(std::exp(score - highest));
+  require(std::isfinite(sum), kLogitsAreNoNumbers);
   auto total = float(std::log(sum));
   for (float& score : scores) score = score - highest - total;
 }

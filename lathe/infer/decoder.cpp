@@ -65,6 +65,16 @@ void Decoder::step(std::span<const Feed> feeds, const std::function<void(const T
   use(logits_.rows(0, count));
 }
 
+void Decoder::load(std::span<const Feed> feeds) {
+  for (const Feed& feed : feeds) require_known(feed.tokens);
+  inputs_.load(feeds, cache_, memory_ ? &*memory_ : nullptr);
+}
+
+void Decoder::require_known(std::span<const uint32_t> tokens) const {
+  for (uint32_t token : tokens)
+    require(token < vocabulary_, "token ", token, " is beyond the model's vocabulary of ", vocabulary_);
+}
+
 void Decoder::step_on(int64_t feeds) {
   inputs_.load_chosen(likeliest_.rows(0, feeds), cache_);
   graphs_->run_unattended(feeds, [&] { forward(feeds); });
@@ -83,6 +93,7 @@ void Decoder::start(std::span<const Source> sources, std::span<const Feed> feeds
   int64_t first = 0;
   for (const Source& source : sources) {
     auto count = int64_t(source.tokens.size());
+    require_known(source.tokens);
     texts.push_back({source.tokens, {}, {}});
     made.parts.push_back({source.number, first, count});
     first += count;

@@ -66,7 +66,8 @@ class Decoder {
 
  private:
   void forward(int64_t feeds);
-  void load(std::span<const Feed> feeds) { inputs_.load(feeds, cache_, memory_ ? &*memory_ : nullptr); }
+  void load(std::span<const Feed> feeds);
+  void require_known(std::span<const uint32_t> tokens) const;
   std::vector<Feed> largest_feeds(const std::vector<uint32_t>& tokens) const;
 
   Model& model_;

@@ -74,6 +74,9 @@ std::vector<std::vector<float>> Embedder::embed(std::span<const std::vector<Toke
         auto width = int64_t(pooled.size() / batch.size());
         vector.insert(vector.end(), pooled.begin() + int64_t(i) * width, pooled.begin() + int64_t(i + 1) * width);
       }
+      require(std::all_of(vector.begin(), vector.end(), [](float x) { return std::isfinite(x); }), "text ",
+              order[done + i] + 1,
+              ": its vector is no number; the model's weights are damaged, or its training failed");
       if (modules_.normalize) normalize(vector);
     }
     done += batch.size();

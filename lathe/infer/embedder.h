@@ -18,7 +18,7 @@ class Embedder {
            const TextReader::Options& options);
 
   /// A vector of dimensions() for each text, in their order; batches are made of texts of like length. Throws Error as
-  /// TextReader does. `progress` is told how many are done, after each batch.
+  /// TextReader does, and for a vector that is no number. `progress` is told how many are done, after each batch.
   std::vector<std::vector<float>> embed(std::span<const std::vector<TokenId>> texts,
                                         const std::function<void(int64_t done)>& progress = nullptr);
 

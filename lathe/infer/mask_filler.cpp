@@ -5,6 +5,7 @@
 
 #include "lathe/base/error.h"
 #include "lathe/infer/host_logits.h"
+#include "lathe/infer/sampler.h"
 #include "lathe/models/task.h"
 
 namespace lathe {
@@ -22,6 +23,7 @@ TextReader::Options with_masks(TextReader::Options options, int64_t most_masks) 
 }
 
 std::vector<MaskChoice> likeliest(std::span<const float> logits, int64_t count) {
+  require(std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }), kLogitsAreNoNumbers);
   float highest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   std::vector<MaskChoice> choices;

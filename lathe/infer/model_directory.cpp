@@ -33,7 +33,7 @@ std::vector<TokenId> prompt_tokens(const Tokenizer& tokenizer, const std::string
 std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const ModelConfig& config) {
   std::vector<TokenId> ids;
   if (tokenizer.end_token()) add(ids, *tokenizer.end_token());
-  add(ids, config.eos_token_id);
+  for (int64_t id : end_token_ids(config)) add(ids, id);
   return ids;
 }
 
@@ -47,9 +47,19 @@ ModelDirectory::ModelDirectory(const std::string& path, const std::string& adapt
           " tokens but the model knows ", config.vocab_size, "; they do not belong together");
   if (!adapter_path.empty()) adapter.emplace(adapter_path, config).put_into(files);
   for (int64_t id : generation.eos_token_ids) add(end_tokens, id);
+  take_starts(path);
+}
+
+/// Where texts of an encoder-decoder begin and end whatever the model says.
+void ModelDirectory::take_starts(const std::string& path) {
   if (generation.decoder_start_token_id) config.decoder_start_token_id = *generation.decoder_start_token_id;
   if (generation.forced_bos_token_id) config.forced_bos_token_id = *generation.forced_bos_token_id;
   if (generation.forced_eos_token_id) config.forced_eos_token_id = *generation.forced_eos_token_id;
+  for (auto [field, id] : {std::pair("decoder_start_token_id", config.decoder_start_token_id),
+                           std::pair("forced_bos_token_id", config.forced_bos_token_id),
+                           std::pair("forced_eos_token_id", config.forced_eos_token_id)})
+    require(id >= -1 && id < config.vocab_size, path, ": ", field, " ", id, " is no token of the model's ",
+            config.vocab_size);
 }
 
 }  // namespace lathe

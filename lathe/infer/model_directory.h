@@ -22,7 +22,7 @@ std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const ModelConfig& c
 /// A model of Hugging Face's form on disk: config.json, safetensors, tokenizer.json.
 struct ModelDirectory {
   /// Opens all of it. Throws Error naming what is missing or broken, and when the tokenizer has more tokens than the
-  /// model knows.
+  /// model knows, or a text is to begin with one that it does not know.
   /// With `adapter`, the directory of a PEFT adapter, `files` has its tensors too.
   explicit ModelDirectory(const std::string& path, const std::string& adapter = "");
 
@@ -34,6 +34,9 @@ struct ModelDirectory {
   std::optional<PeftAdapter> adapter;
 
   const PeftAdapter* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
+
+ private:
+  void take_starts(const std::string& path);
 };
 
 }  // namespace lathe

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "lathe/base/error.h"
 
@@ -91,7 +92,8 @@ uint32_t Sampler::choose(std::span<const float> logits, std::span<const uint32_t
 
 std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const uint32_t> history) {
   std::span<const float> scores = penalized(logits, history);
-  float highest = highest_of(scores), scale = float(1 / options_.temperature);
+  constexpr double kMost = std::numeric_limits<float>::max();  // beyond it the likeliest would be no number
+  float highest = highest_of(scores), scale = float(std::min(1 / options_.temperature, kMost));
   candidates_.resize(scores.size());
   for (size_t i = 0; i < scores.size(); ++i)
     candidates_[i] = {uint32_t(i), std::exp((scores[i] - highest) * scale)};  // 1 for the likeliest

@@ -93,5 +93,19 @@ TEST(Decoder, RefusesWhatDoesNotFitWithTheTable) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
 }
 
+TEST(Decoder, RefusesTokensThatTheModelDoesNotKnow) {
+  Runtime runtime({}, int64_t{64} << 20);
+  TinyModel tiny("llama", DType::f32);
+  Decoder decoder(*tiny.prepared, tiny.config, DType::f32, {.sequences = 1, .length = 64, .step_tokens = 64});
+  for (TokenId token : {TokenId(tiny.config.vocab_size), TokenId(-1)}) {
+    std::vector<TokenId> tokens = {1, token};
+    Feed feed{0, tokens};
+    EXPECT_EQ(error_of([&] {
+                decoder.step({&feed, 1}, [](const Tensor&) {});
+              }),
+              text("token ", token, " is beyond the model's vocabulary of ", tiny.config.vocab_size));
+  }
+}
+
 }  // namespace
 }  // namespace lathe

@@ -110,5 +110,10 @@ TEST(Sampler, RefusesOptionsOutOfRangeAndLogitsThatAreNoNumbers) {
     EXPECT_NE(error_of([&] { Sampler({}, 0).choose(std::vector<float>{1, bad}, kNothing); }), "");
 }
 
+TEST(Sampler, TakesTheLikeliestTokenAtTemperaturesNearZero) {
+  for (double temperature : {1e-6, 1e-40, 5e-324})
+    EXPECT_EQ(candidates({.temperature = temperature, .top_p = 0.9}), "1:1");
+}
+
 }  // namespace
 }  // namespace lathe
