@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -65,8 +66,13 @@ void describe_directory(const std::string& from, const ModelConfig& config, Gguf
   ModelCard card = read_model_card(from);
   if (!card.name.empty()) metadata.set_string("general.name", card.name);
   if (!card.license.empty()) metadata.set_string("general.license", card.license);
-  add_gguf_tokenizer(Tokenizer::load(from), config.vocab_size, metadata);
-  add_gguf_sampling(read_generation_config(from), metadata);
+  Tokenizer tokenizer = Tokenizer::load(from);
+  add_gguf_tokenizer(tokenizer, config.vocab_size, metadata);
+  GenerationConfig generation = read_generation_config(from);
+  add_gguf_sampling(generation, metadata);
+  std::vector<int64_t> ends = end_token_ids(config);
+  ends.insert(ends.end(), generation.eos_token_ids.begin(), generation.eos_token_ids.end());
+  add_gguf_end_tokens(ends, tokenizer.end_token() ? int64_t(*tokenizer.end_token()) : -1, metadata);
   if (auto chat = find_template_text(from)) metadata.set_string("tokenizer.chat_template", chat->text);
   if (auto modules = read_sentence_modules(from))
     add_gguf_sentence_modules(*modules, family_named(config.model_type).gguf->architecture, metadata);
@@ -109,12 +115,22 @@ bool belongs_to_its_form(const std::string& name) {
          name == "config.json" || name == "manifest.json" || name == "job.toml" || name == "training_state.json";
 }
 
+/// Whether it is the same model in the format of another program, which would stay as it was and be none of ours.
+bool is_of_another_program(const fs::path& place) {
+  const std::string first = place.begin()->string(), ending = place.extension().string();
+  for (const char* folder : {".git", ".cache", "onnx", "openvino", "optimizer"})
+    if (place.has_parent_path() && first == folder) return true;
+  for (const char* weights :
+       {".h5", ".msgpack", ".ot", ".onnx", ".onnx_data", ".tflite", ".gguf", ".pt", ".pth", ".ckpt"})
+    if (ending == weights) return true;
+  return false;
+}
+
 /// Files that a directory has beside its tensors and config.json, with folders of other modules (1_Pooling).
 void copy_others(const std::string& from, const std::string& to) {
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(from)) {
     const fs::path place = fs::relative(entry.path(), from), target = fs::path(to) / place;
-    bool inside = place.has_parent_path();
-    bool left_out = inside ? *place.begin() == "optimizer" : belongs_to_its_form(place.string());
+    bool left_out = is_of_another_program(place) || (!place.has_parent_path() && belongs_to_its_form(place.string()));
     if (left_out || !entry.is_regular_file()) continue;
     fs::create_directories(target.parent_path());
     replace_file(target.string(), MappedFile(entry.path().string()).bytes());
@@ -151,9 +167,18 @@ void write_directory(const std::string& from, const Arguments& arguments) {
   }
 }
 
+/// A directory is copied with all that is in it, which must not be what is being written.
+void require_outside(const std::string& out, const std::string& from) {
+  if (!fs::is_directory(from)) return;
+  const fs::path model = fs::canonical(from), written = fs::weakly_canonical(out);
+  bool inside = std::mismatch(model.begin(), model.end(), written.begin(), written.end()).first == model.end();
+  require(!inside, out, " lies in ", from, ", the model that is converted; name another place");
+}
+
 int convert(const Arguments& arguments) {
   std::string from = model_directory(arguments.model, arguments.step);
   bool gguf = arguments.out.ends_with(".gguf");
+  if (!gguf) require_outside(arguments.out, from);
   require(gguf || !fs::exists(arguments.out) || (fs::is_directory(arguments.out) && fs::is_empty(arguments.out)),
           arguments.out, " exists; name another, or remove it");
   if (gguf)

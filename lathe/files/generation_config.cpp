@@ -1,10 +1,13 @@
 #include "lathe/files/generation_config.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
 #include "lathe/base/json.h"
+#include "lathe/base/log.h"
+#include "lathe/files/model_config.h"
 
 namespace lathe {
 namespace {
@@ -51,6 +54,9 @@ constexpr std::pair<const char*, double> kIgnored[] = {{"bad_words_ids", 0},
                                                        {"sequence_bias", 0},
                                                        {"suppress_tokens", 0},
                                                        {"typical_p", 1}};
+
+/// Tokens that end texts besides the tokenizer's own, in GGUF files: of a turn, of a message.
+constexpr const char* kEndKeys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
 
 bool says_something(const json& value, double neutral) {
   if (value.is_number()) return value.get<double>() != 0 && value.get<double>() != neutral;
@@ -100,6 +106,8 @@ GenerationConfig of_gguf(const GgufFields& fields) {
     if (field.key && fields.has(field.key)) config.*field.place = fields.number(field.key);
   for (const auto& field : kIntegers)
     if (field.key && fields.has(field.key)) config.*field.place = fields.integer(field.key);
+  for (const char* key : kEndKeys)
+    if (int64_t id = fields.integer(key, -1); id >= 0) config.eos_token_ids.push_back(id);
   for (const char* key : {"general.sampling.xtc_probability", "general.sampling.mirostat"})
     if (fields.number(key, 0) != 0) config.ignored.emplace_back(key);
   return config;
@@ -128,6 +136,10 @@ std::string generation_config_json(const ModelConfig& config, const GenerationCo
        {std::pair("bos_token_id", config.bos_token_id), std::pair("eos_token_id", config.eos_token_id),
         std::pair("pad_token_id", config.eos_token_id)})
     object[name] = id >= 0 ? json(id) : json(nullptr);
+  std::vector<int64_t> ends = end_token_ids(config);
+  for (int64_t id : generation.eos_token_ids)
+    if (std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
+  if (ends.size() > 1) object["eos_token_id"] = ends;
   return object.dump(2) + "\n";
 }
 
@@ -136,6 +148,20 @@ void add_gguf_sampling(const GenerationConfig& generation, GgufMetadata& metadat
     if (field.key && generation.*field.place) metadata.set_f32(field.key, *(generation.*field.place));
   for (const auto& field : kIntegers)
     if (field.key && generation.*field.place) metadata.set_u32(field.key, *(generation.*field.place));
+}
+
+void add_gguf_end_tokens(std::span<const int64_t> ids, int64_t end, GgufMetadata& metadata) {
+  std::vector<int64_t> others;
+  for (int64_t id : ids)
+    if (id != end && std::find(others.begin(), others.end(), id) == others.end()) others.push_back(id);
+  std::string lost;
+  for (size_t i = 0; i < others.size(); ++i)
+    if (i < std::size(kEndKeys))
+      metadata.set_u32(kEndKeys[i], others[i]);
+    else
+      lost += text(lost.empty() ? "" : ", ", others[i]);
+  if (!lost.empty())
+    log_warning("GGUF files name three tokens that end texts; texts of this one will not end at token ", lost);
 }
 
 }  // namespace lathe

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,10 @@ struct GenerationConfig {
   std::vector<std::string> ignored;  ///< fields that would change texts, but that lathe does not apply
 };
 
-/// What `model`/generation_config.json says, or general.sampling.* of the GGUF file `model`; nothing without them. A
-/// generation_config.json that samples and leaves temperature, top_k or top_p out means what transformers takes for
-/// them: 1, 50 and 1. Throws Error naming the file and the field that is of another type.
+/// What `model`/generation_config.json says, or general.sampling.* of the GGUF file `model` and what ends turns and
+/// messages there; nothing without them. A generation_config.json that samples and leaves temperature, top_k or top_p
+/// out means what transformers takes for them: 1, 50 and 1. Throws Error naming the file and the field that is of
+/// another type.
 GenerationConfig read_generation_config(const std::string& model);
 
 /// The text of a generation_config.json: where texts begin and end as `config` says, padded with their end token, and
@@ -33,5 +35,9 @@ std::string generation_config_json(const ModelConfig& config, const GenerationCo
 
 /// Adds what GGUF has keys for.
 void add_gguf_sampling(const GenerationConfig& generation, GgufMetadata& metadata);
+
+/// Adds the tokens that end texts besides `end`, the tokenizer's own, under the two names that GGUF files have for
+/// such: the end of a turn and of a message. Texts end at both. A warning names those of `ids` that find no place.
+void add_gguf_end_tokens(std::span<const int64_t> ids, int64_t end, GgufMetadata& metadata);
 
 }  // namespace lathe

@@ -79,5 +79,34 @@ TEST_F(ConvertCommand, LeavesAModelThatInfoDescribes) {
   EXPECT_THAT(run_lathe({"info", model()}).output, HasSubstr("licence        mit"));
 }
 
+TEST_F(ConvertCommand, RefusesToWriteIntoTheDirectoryThatItCopies) {
+  ProgramResult result = run_lathe({"convert", model(), model() + "/smaller/bf16", "--type", "bf16"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.errors, HasSubstr("the model that is converted; name another place"));
+  EXPECT_EQ(run_lathe({"convert", model() + "/", model() + "/m.gguf"}).status, 0);
+}
+
+TEST_F(ConvertCommand, LeavesTheSameModelInOtherFormatsBehind) {
+  for (const char* name : {"/tf_model.h5", "/flax_model.msgpack", "/m.gguf", "/onnx/model.onnx", "/.git/HEAD"}) {
+    std::filesystem::create_directories(std::filesystem::path(model() + name).parent_path());
+    replace_file(model() + name, "x");
+  }
+  std::filesystem::create_directories(model() + "/2_Dense");
+  replace_file(model() + "/2_Dense/model.safetensors", "y");
+  ASSERT_EQ(run_lathe({"convert", model(), path("out")}).status, 0);
+  EXPECT_EQ(content_of(path("out/2_Dense/model.safetensors")), "y");
+  for (const char* name : {"out/tf_model.h5", "out/flax_model.msgpack", "out/m.gguf", "out/onnx", "out/.git"})
+    EXPECT_FALSE(std::filesystem::exists(path(name))) << name;
+}
+
+TEST_F(ConvertCommand, KeepsTokensThatEndTexts) {
+  replace_file(model() + "/generation_config.json", R"({"eos_token_id": [0, 7, 9]})");
+  ASSERT_EQ(run_lathe({"convert", model(), path("m.gguf")}).status, 0);
+  EXPECT_EQ(GgufFile(path("m.gguf")).fields().integer("tokenizer.ggml.eot_token_id"), 7);
+  ASSERT_EQ(run_lathe({"convert", path("m.gguf"), path("back")}).status, 0);
+  auto back = nlohmann::json::parse(content_of(path("back/generation_config.json")));
+  EXPECT_EQ(back["eos_token_id"], nlohmann::json({0, 7, 9}));
+}
+
 }  // namespace
 }  // namespace lathe

@@ -104,5 +104,15 @@ TEST_F(GenerationConfigFile, SaysGreedyAsTransformersDoes) {
   EXPECT_FALSE(json::parse(generation_config_json({})).contains("do_sample"));
 }
 
+TEST_F(GenerationConfigFile, KeepsTokensThatEndTurnsInGgufFiles) {
+  GgufMetadata metadata;
+  const int64_t ends[] = {5, 7, 5, 9, 11};
+  add_gguf_end_tokens(ends, 5, metadata);
+  write_gguf(path("m.gguf"), metadata, {});
+  GenerationConfig found = read_generation_config(path("m.gguf"));
+  EXPECT_THAT(found.eos_token_ids, ElementsAre(7, 9));
+  EXPECT_THAT(read(generation_config_json({.eos_token_id = 5}, found)).eos_token_ids, ElementsAre(5, 7, 9));
+}
+
 }  // namespace
 }  // namespace lathe
