@@ -198,7 +198,7 @@ int chat(Options& options) {
 
 std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "a run, or a model's directory").required();
+  app.add_option("model", options->model, "a run, a model's directory or a GGUF file").required();
   declare_adapter(app, options->adapter);
   app.add_option("--step", options->step, "checkpoint of the run; the newest by default").type_name("N");
   declare_template(app, options->chat_template);

@@ -2,8 +2,43 @@
 
 #include <CLI/CLI.hpp>
 #include <optional>
+#include <string_view>
 
 namespace lathe::cli {
+namespace {
+
+/// Stands before an argument that CLI11 would take for a list, "[a, b]", where it is what a user wrote.
+constexpr char kVerbatim = '\x1f';
+
+bool looks_like_a_list(std::string_view value) {
+  return value.size() > 1 && value.front() == '[' && value.back() == ']';
+}
+
+CLI::Option* as_written(CLI::Option* option) {
+  auto take_off = [](std::string& value) {
+    if (value.starts_with(kVerbatim)) value.erase(0, 1);
+    return std::string();
+  };
+  return option->transform(CLI::Validator(take_off, ""));
+}
+
+std::string not_positive(const std::string& given) {
+  double value = 0;
+  bool number = CLI::detail::lexical_cast(given, value);
+  return number && value > 0 ? std::string() : given + " is no number above 0";
+}
+
+}  // namespace
+
+std::vector<std::string> arguments_as_written(int argc, char** argv) {
+  std::vector<std::string> all(argv + 1, argv + argc);
+  for (std::string& argument : all) {
+    size_t sign = argument.starts_with("--") ? argument.find('=') : std::string::npos;
+    size_t value = sign == std::string::npos ? 0 : sign + 1;
+    if (looks_like_a_list(std::string_view(argument).substr(value))) argument.insert(value, 1, kVerbatim);
+  }
+  return all;
+}
 
 Option Option::required() { return Option(option_->required()); }
 Option Option::type_name(const std::string& name) { return Option(option_->type_name(name)); }
@@ -14,17 +49,17 @@ Option Option::needs(const std::string& other) { return Option(option_->needs(ot
 Option Option::excludes(const std::string& other) { return Option(option_->excludes(other)); }
 Option Option::one_of(const std::vector<std::string>& words) { return Option(option_->check(CLI::IsMember(words))); }
 Option Option::between(int64_t least, int64_t most) { return Option(option_->check(CLI::Range(least, most))); }
-Option Option::positive() { return Option(option_->check(CLI::PositiveNumber)); }
+Option Option::positive() { return Option(option_->check(CLI::Validator(not_positive, "POSITIVE"))); }
 
 template <class Value>
 Option CommandLine::add_option(const std::string& names, Value& value, const std::string& help) {
-  return Option(app_->add_option(names, value, help));
+  return Option(as_written(app_->add_option(names, value, help)));
 }
 
 template <class Value>
 Option CommandLine::add_option_function(const std::string& names, const std::function<void(const Value&)>& function,
                                         const std::string& help) {
-  return Option(app_->add_option_function<Value>(names, function, help));
+  return Option(as_written(app_->add_option_function<Value>(names, function, help)));
 }
 
 Option CommandLine::add_flag(const std::string& names, bool& value, const std::string& help) {

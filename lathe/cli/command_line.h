@@ -62,4 +62,8 @@ class CommandLine {
   CLI::App* app_;
 };
 
+/// The arguments of main(), of which each value means what it says: CLI11 alone would take "[a, b]" for two. Options of
+/// a CommandLine expect them so.
+std::vector<std::string> arguments_as_written(int argc, char** argv);
+
 }  // namespace lathe::cli

@@ -197,14 +197,17 @@ int run_perplexity(const Arguments& arguments) {
 }
 
 void declare_perplexity(CommandLine app, Arguments& arguments) {
-  app.add_option("model", arguments.model, "a run (its newest checkpoint) or a model directory").required();
+  app.add_option("model", arguments.model, "a run (its newest checkpoint), a model directory or a GGUF file")
+      .required();
   declare_adapter(app, arguments.adapter);
   app.add_option("texts", arguments.texts, "text files, directories and patterns");
   app.add_flag("--held-out", arguments.held_out, "score what the run holds out of its own corpora");
   app.add_option("--step", arguments.step, "the run's checkpoint of this step");
-  app.add_option("--window", arguments.window, "tokens that the model reads at a time (default: all it can)");
-  app.add_option("--stride", arguments.stride, "tokens from one window to the next (default: half a window)");
-  app.add_option("--batch", arguments.batch, "windows in a pass (default: 4096 tokens' worth)");
+  app.add_option("--window", arguments.window, "tokens that the model reads at a time (default: all it can)")
+      .positive();
+  app.add_option("--stride", arguments.stride, "tokens from one window to the next (default: half a window)")
+      .positive();
+  app.add_option("--batch", arguments.batch, "windows in a pass (default: 4096 tokens' worth)").positive();
   app.add_option("--protocol", arguments.protocol, "how windows lie: sliding, or as in llama-perplexity")
       .one_of({"sliding", "llama.cpp"})
       .capture_default_str();

@@ -43,7 +43,8 @@ Examples:
   lathe generate smollm2/ --chat --system "Be brief." --prompt "What is a lathe?"
   lathe generate smollm2/ --messages conversations.jsonl --json > answers.jsonl
 
-The model is the newest checkpoint of a run, or any directory with config.json, model.safetensors and tokenizer.json.
+The model is the newest checkpoint of a run, any directory with config.json, model.safetensors and tokenizer.json, or a
+GGUF file.
 The text goes to standard output as it is written; with several prompts, each text when all are done. A file holds a
 prompt a line; one named .jsonl (or .jsonl.gz, .jsonl.zst) an object with "prompt" a line. In prompts and stop strings
 given as options, \n, \t and \\ mean what they do in C. One prompt's text does not depend on the others. A conversation
@@ -242,7 +243,10 @@ int generate(Options& options) {
   if (!options.file.empty()) read_prompts(options.file, options.prompts);
   require(!options.prompts.empty() || !options.messages.empty(), "give a --prompt, or a --file of prompts");
   bool chat = options.chat || !options.messages.empty();
-  require(chat || options.chat_template.system.empty(), "--system needs --chat: a plain prompt has no messages");
+  for (auto [given, option] : {std::pair(!options.chat_template.system.empty(), "--system"),
+                               std::pair(!options.chat_template.file.empty(), "--chat-template"),
+                               std::pair(!options.chat_template.values.is_null(), "--template-set")})
+    require(chat || !given, option, " needs --chat: a plain prompt has no messages");
   require(!chat || reading == Reading::decoder, "--chat and --messages need a model that continues texts");
   Prompts prompts =
       chat ? chat_prompts(options, path, directory) : plain_prompts(options, directory.tokenizer, reading);
@@ -274,7 +278,7 @@ int generate(Options& options) {
 
 std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "a run, or a model's directory").required();
+  app.add_option("model", options->model, "a run, a model's directory or a GGUF file").required();
   declare_adapter(app, options->adapter);
   app.add_option("--step", options->step, "checkpoint of the run; the newest by default").type_name("N");
   app.add_option_function<std::vector<std::string>>(

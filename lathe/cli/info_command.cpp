@@ -58,7 +58,7 @@ struct Description {
   }
   int64_t cache_numbers() const {
     if (family_named(config.model_type).reading == Reading::encoder) return 0;
-    return 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim;
+    return 2 * decoding_layers(config) * config.num_key_value_heads * config.head_dim;
   }
 };
 

@@ -69,7 +69,9 @@ int run(int argc, char** argv) {
   }
   try {
     check_command_name(argc, argv);
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = arguments_as_written(argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     std::cerr << "lathe: " << error.what() << "\n`lathe --help` shows how it is used\n";

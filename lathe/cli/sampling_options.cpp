@@ -45,6 +45,27 @@ bool draws(const GenerationConfig& config) {
          !config.stop_strings.empty();
 }
 
+/// An option that would be read by nothing.
+template <class T>
+void refuse(const std::optional<T>& said, const char* option, const char* why) {
+  require(!said, option, why);
+}
+
+/// Options of one way to choose tokens do not go with the other.
+void require_together(const GenerationConfig& said, bool searches) {
+  constexpr const char *kDraws = " does not go with --beams, which searches for the likeliest text and draws nothing",
+                       *kSearches = " is for a search: it needs --beams";
+  if (searches) {
+    if (said.temperature != 0.0) refuse(said.temperature, "--temperature", kDraws);
+    refuse(said.top_k, "--top-k", kDraws);
+    refuse(said.top_p, "--top-p", kDraws);
+    refuse(said.min_p, "--min-p", kDraws);
+  } else {
+    refuse(said.length_penalty, "--length-penalty", kSearches);
+    refuse(said.early_stopping, "--early-stopping", kSearches);
+  }
+}
+
 void choose_search(const GenerationConfig& said, GenerationConfig own, Chooser& chooser, BeamOptions& search) {
   search.beams = 1;
   if (draws(said) || draws(own)) own.num_beams = std::nullopt;
@@ -128,6 +149,7 @@ Sampling sampling_of(const SamplingChoice& choice, const GenerationConfig& own, 
   } catch (const Error& error) {
     throw Error(text(file, ": ", error.what(), "; the option of that name overrules it"));
   }
+  require_together(choice.said, all.search.beams > 1);
   if (!all.from_model.empty()) log_info(all.from_model, ", as ", file, " says");
   std::string ignored;
   for (const std::string& field : own.ignored) ignored += text(ignored.empty() ? "" : ", ", field);

@@ -13,9 +13,11 @@ using Json = nlohmann::ordered_json;
 void set_value(const std::string& setting, Json& values) {
   size_t sign = setting.find('=');
   require(sign != std::string::npos && sign > 0, "--template-set ", setting, ": write it as NAME=VALUE");
+  const std::string name = setting.substr(0, sign);
+  require(name != "messages", "--template-set messages: the conversation gives those; --messages takes a whole one");
   Json value = Json::parse(setting.substr(sign + 1), nullptr, false);
   if (values.is_null()) values = Json::object();
-  values[setting.substr(0, sign)] = value.is_discarded() ? Json(setting.substr(sign + 1)) : value;
+  values[name] = value.is_discarded() ? Json(setting.substr(sign + 1)) : value;
 }
 
 }  // namespace

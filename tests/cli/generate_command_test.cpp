@@ -279,5 +279,44 @@ path = ")" << path("shards") << "\"\n";
   fs::remove_all(folder);
 }
 
+TEST_F(GenerateCommand, TakesAPromptInBracketsForOne) {  // CLI11 takes it for a list
+  for (std::vector<std::string> prompt : {std::vector<std::string>{"--prompt", "[1, 2, 3]"}, {"--prompt=[1, 2, 3]"}}) {
+    prompt.insert(prompt.end(), {"--json", "--max-tokens", "1", "--stop", "[x,y]"});
+    std::vector<json> lines = lines_of(text_of(prompt));
+    ASSERT_EQ(lines.size(), 1u);
+    EXPECT_EQ(lines[0]["prompt"], "[1, 2, 3]");
+  }
+}
+
+TEST_F(GenerateCommand, RefusesOptionsThatNothingWouldRead) {
+  auto error = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--prompt", "a", "--max-tokens", "1"});
+    ProgramResult result = generate(std::move(arguments));
+    EXPECT_EQ(result.status, 1) << result.output;
+    return result.errors;
+  };
+  EXPECT_THAT(error({"--length-penalty", "2"}), HasSubstr("--length-penalty is for a search: it needs --beams"));
+  EXPECT_THAT(error({"--early-stopping", "yes"}), HasSubstr("--early-stopping is for a search"));
+  EXPECT_THAT(error({"--beams", "2", "--temperature", "0.7"}), HasSubstr("--temperature does not go with --beams"));
+  EXPECT_THAT(error({"--beams", "2", "--top-k", "3"}), HasSubstr("--top-k does not go with --beams"));
+  EXPECT_THAT(error({"--chat-template", "nowhere"}), HasSubstr("--chat-template needs --chat"));
+  EXPECT_THAT(error({"--template-set", "a=b"}), HasSubstr("--template-set needs --chat"));
+  EXPECT_THAT(error({"--chat", "--template-set", "messages=[]"}), HasSubstr("the conversation gives those"));
+}
+
+TEST_F(GenerateCommand, RefusesNumbersThatAreNone) {  // CVE-2026-21869, -34756: each at its ends, and beyond
+  for (const char* option : {"--temperature", "--top-p", "--min-p", "--repetition-penalty"})
+    for (const char* value : {"-1", "nan", "inf", "-inf"}) {
+      ProgramResult result = generate({"--prompt", "a", "--max-tokens", "1", option, value});
+      EXPECT_EQ(result.status, 1) << option << value << result.output;
+      EXPECT_EQ(result.output, "");
+    }
+  for (const char* option : {"--max-tokens", "--top-k", "--no-repeat-ngram", "--beams", "--batch"})
+    for (const char* value : {"-1", "-9223372036854775808", "1.5"})
+      EXPECT_NE(generate({"--prompt", "a", option, value}).status, 0) << option << value;
+  EXPECT_THAT(generate({"--prompt", "a", "--beams", "9223372036854775807"}).errors, HasSubstr("from 1 to 256"));
+  EXPECT_EQ(generate({"--prompt", "a", "--max-tokens", "9223372036854775807", "--json"}).status, 0);
+}
+
 }  // namespace
 }  // namespace lathe
