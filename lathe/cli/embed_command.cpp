@@ -30,10 +30,11 @@ Examples:
   lathe embed all-MiniLM-L6-v2/ --file sentences.txt --out sentences.npy
   lathe embed all-MiniLM-L6-v2/ --file pages.jsonl.zst --text-field body --out pages.jsonl --batch 64
 
-The model is a directory of a BERT-like encoder. How a text's vector is made of its tokens' comes from the directory's
-own sentence-transformers files (modules.json); without them it is the mean, not normalized. A file holds a text a line;
-one named .jsonl (or .jsonl.gz, .jsonl.zst) an object with the text a line. The vectors are in the order of the texts:
-one a row of a .npy file (f32), or one a line of JSONL, to standard output without --out.)";
+The model is a directory or GGUF file of a BERT-like encoder. How a text's vector is made of its tokens' comes from the
+directory's own sentence-transformers files (modules.json), or a GGUF file's keys; without them it is the mean, not
+normalized. A file holds a text a line; one named .jsonl (or .jsonl.gz, .jsonl.zst) an object with the text a line. The
+vectors are in the order of the texts: one a row of a .npy file (f32), or one a line of JSONL, to standard output
+without --out.)";
 
 constexpr size_t kTogether = 8192;  // texts that are sorted by length among each other
 
@@ -58,6 +59,13 @@ SentenceModules modules_of(const Options& options, const std::string& directory)
   if (options.normalize) modules.normalize = *options.normalize;
   if (options.max_tokens > 0) modules.max_tokens = options.max_tokens;
   return modules;
+}
+
+/// sentence-transformers would put texts into lower case by itself; here tokenizers do that.
+void require_lowercase(const Tokenizer& tokenizer, const std::string& model) {
+  require(tokenizer.encode("A LATHE") == tokenizer.encode("a lathe"), model,
+          ": sentence_bert_config.json says do_lower_case, which is not applied, and the tokenizer keeps capitals; put "
+          "the texts into lower case and set it to false");
 }
 
 /// Where vectors go.
@@ -95,6 +103,8 @@ int embed(const Options& options) {
   ModelDirectory directory(model_directory(options.model), options.adapter);
   if (directory.adapter) log_info(directory.adapter->description());
   SentenceModules modules = modules_of(options, options.model);
+  if (modules.lowercase) require_lowercase(directory.tokenizer, options.model);
+  if (!modules.prompt.empty()) log_info("each text stands behind \"", modules.prompt, "\", as the model's files say");
   Device device = choose_device(options.compute.device);
   Embedder embedder(directory.files, directory.config, modules,
                     {.limits = {.sequences = options.batch},
@@ -111,7 +121,7 @@ int embed(const Options& options) {
   for (std::vector<std::string> some; !interrupted() && texts.next(some, kTogether);) {
     std::vector<std::vector<TokenId>> ids;
     for (const std::string& text : some) {
-      ids.push_back(tokens_of_text(directory.tokenizer, text, embedder.max_tokens()));
+      ids.push_back(tokens_of_text(directory.tokenizer, modules.prompt + text, embedder.max_tokens()));
       tokens += int64_t(ids.back().size());
     }
     for (const std::vector<float>& vector : embedder.embed(ids, [&](int64_t now) { progress.update(done + now); }))
@@ -129,7 +139,7 @@ int embed(const Options& options) {
 
 std::function<int()> declare(CommandLine app) {
   auto options = std::make_shared<Options>();
-  app.add_option("model", options->model, "a model's directory").required();
+  app.add_option("model", options->model, "a model's directory or a GGUF file").required();
   declare_adapter(app, options->adapter);
   app.add_option("texts", options->texts, "texts to embed");
   app.add_option("--file", options->file, "file of texts: a line each, or JSONL").type_name("FILE");

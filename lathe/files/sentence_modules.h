@@ -15,9 +15,12 @@ struct SentenceModules {
   std::vector<Pooling> pooling = {Pooling::mean};  ///< several: one behind the other
   bool normalize = false;                          ///< to a length of 1
   int64_t max_tokens = 0;                          ///< longer texts are cut; 0: the model's own limit
+  bool lowercase = false;                          ///< texts are to be in lower case, whatever the tokenizer does
+  std::string prompt;                              ///< what stands before each text
 };
 
-/// Reads modules.json, the config.json of its Pooling module and sentence_bert_config.json; nothing where there is no
+/// Reads modules.json, the config.json of its Pooling module, sentence_bert_config.json, where that names no length the
+/// one of tokenizer_config.json, and the default prompt of config_sentence_transformers.json; nothing where there is no
 /// modules.json. Throws Error naming the file and the module or field that is not supported.
 std::optional<SentenceModules> read_sentence_modules(const std::string& directory);
 

@@ -165,5 +165,39 @@ TEST_F(EncoderCommands, GenerateWritesAboutWhatAnEncoderDecoderReads) {
   EXPECT_THAT(run({"generate", path("t5"), "--prompt", "x", "--beams", "0"}).errors, HasSubstr("number of beams, 0"));
 }
 
+TEST_F(EncoderCommands, GenerateRefusesToBeginWithATokenThatTheModelHasNot) {  // it was read beyond the table
+  for (const char* field : {"decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id"}) {
+    file("t5/generation_config.json", text("{\"", field, "\": 1000000}"));
+    ProgramResult result = run({"generate", path("t5"), "--prompt", "x"});
+    EXPECT_EQ(result.status, 1);
+    EXPECT_THAT(result.errors, HasSubstr(text(field, " 1000000 is no token of the model's 257")));
+  }
+  fs::remove(path("t5") + "/generation_config.json");
+}
+
+TEST_F(EncoderCommands, EmbedPutsTheModelsOwnPromptBeforeTexts) {
+  fs::copy(path("bert"), path("prompted"));
+  fs::create_directories(path("prompted") + "/pool");
+  file("prompted/modules.json", R"([{"path":"","type":"Transformer"}, {"path":"pool","type":"Pooling"}])");
+  file("prompted/pool/config.json", R"({"pooling_mode_mean_tokens": true})");
+  const char* prompts = R"({"prompts": {"query": "ask: ", "other": "x"}, "default_prompt_name": "query"})";
+  file("prompted/config_sentence_transformers.json", prompts);
+  ProgramResult result = run({"embed", path("prompted"), "it"});
+  ASSERT_EQ(result.status, 0) << result.errors;
+  EXPECT_THAT(result.errors, HasSubstr("each text stands behind \"ask: \""));
+  expect_near(json::parse(result.output)["embedding"].get<std::vector<float>>(), vectors({"ask: it"})[0]);
+  file("prompted/pool/config.json", R"({"pooling_mode_mean_tokens": true, "include_prompt": false})");
+  EXPECT_THAT(run({"embed", path("prompted"), "it"}).errors, HasSubstr("include_prompt is false"));
+  file("prompted/pool/config.json", R"({"pooling_mode_mean_tokens": true})");
+  file("prompted/sentence_bert_config.json", R"({"do_lower_case": true})");
+  EXPECT_THAT(run({"embed", path("prompted"), "it"}).errors, HasSubstr("do_lower_case"));
+}
+
+TEST_F(EncoderCommands, TakeTextsInBracketsForTexts) {  // CLI11 takes them for lists
+  auto bracketed = vectors({"[a, b]", "[c]"});
+  ASSERT_EQ(bracketed.size(), 2u);
+  expect_near(bracketed[0], vectors({"--file", file("brackets.txt", "[a, b]\n")})[0]);
+}
+
 }  // namespace
 }  // namespace lathe
