@@ -15,6 +15,8 @@ std::unique_ptr<Splitter> read_split(const JsonFields& fields, std::string& sett
   const std::string what(pattern->text(literal ? "String" : "Regex"));
   const bool plain = !literal && !invert && use == DelimiterUse::isolated;
   settings += text("Split ", plain ? "" : text(literal, static_cast<int>(use), invert, ' '), what, '\n');
+  bool nothing_left = invert && use == DelimiterUse::removed;
+  if (what.empty() && !nothing_left) return fixed_length_splitter(1);  // nothing is found between any two characters
   if (literal && !invert && use == DelimiterUse::with_next) return mark_splitter(what);
   return literal ? literal_splitter(what, use, invert) : regex_splitter(what, use, invert);
 }

@@ -11,6 +11,9 @@
 namespace lathe::tokenize {
 namespace {
 
+/// Bytes of a piece of BPE, of which each way to cut it is looked up; SentencePiece's trainer allows 512 by itself.
+constexpr size_t kLongestMerged = 512;
+
 float float_of(uint64_t bits) {
   const auto low = static_cast<uint32_t>(bits);
   float value = 0;
@@ -96,6 +99,9 @@ std::unique_ptr<Tokenizer::Parts> sentencepiece_tokenizer(SentencePieceModel mod
   for (size_t id = 0; id < model.pieces.size(); ++id) {
     const Piece& piece = model.pieces[id];
     require(std::isfinite(piece.score), name, ": the score of token ", id, " is no number");
+    require(options.unigram || piece.type != PieceType::normal || piece.text.size() <= kLongestMerged, name, ": token ",
+            id, " has ", piece.text.size(), " bytes; those that scores put together have at most ", kLongestMerged,
+            ". Make it a user-defined one (type 4), which is found whole");
     if (piece.type == PieceType::unknown && !options.unknown) options.unknown = static_cast<TokenId>(id);
     if (piece.type == PieceType::byte) options.byte_fallback = true;
     scores.push_back(piece.score);

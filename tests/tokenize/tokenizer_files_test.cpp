@@ -2,10 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lathe/base/gguf_writer.h"
 #include "lathe/base/text_input.h"
 #include "lathe/tokenize/tokenizer.h"
 #include "tests/support/checkout.h"
 #include "tests/support/error_of.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/tokenize/tokenize_support.h"
 
 namespace lathe {
@@ -89,6 +91,41 @@ TEST(GgufVocabulary, IsReadForEachKind) {
   EXPECT_EQ(pieces(of("gguf_gpt2"), "ab ab<|e|>"), "ab|Ġab|<|e|>");
   EXPECT_EQ(pieces(of("gguf_bert"), of("gguf_bert").encode_with_template("Unable!")), "[CLS]|un|##able|!|[SEP]");
   EXPECT_EQ(pieces(of("gguf_t5"), " a  b"), "▁a|<unk>|b");
+}
+
+/// A vocabulary of one kind of GGUF file, "llama", with tokens that tests choose.
+std::string gguf_of(const std::vector<std::string>& tokens, const std::vector<std::pair<const char*, int64_t>>& ids) {
+  GgufMetadata metadata;
+  metadata.set_string("tokenizer.ggml.model", "llama");
+  metadata.set_strings("tokenizer.ggml.tokens", tokens);
+  for (auto [name, id] : ids) metadata.set_u32(std::string("tokenizer.ggml.") + name, id);
+  const TemporaryDirectory folder;
+  write_gguf(folder.path("v.gguf"), metadata, {});
+  return read_text(folder.path("v.gguf"));
+}
+
+TEST(GgufVocabulary, TakesOnlyTwoDigitsForAByte) {  // llama.cpp #25969, #26511: <0x-1> wrote before a table
+  const std::vector<std::string> odd = {"<unk>", "<0x-1>", "<0x+1>", "<0x 1>", "<0xGG>", "<0x1>", "<0x001>", "<0xff>"};
+  const Tokenizer tokenizer = parsed(gguf_of(odd, {{"unknown_token_id", 0}}), TokenizerFormat::gguf);
+  for (size_t id = 1; id < odd.size(); ++id) {
+    const auto token = TokenId(id);
+    EXPECT_EQ(tokenizer.decode(std::span(&token, 1)), odd[id]);
+  }
+}
+
+TEST(GgufVocabulary, IsRefusedWhereItIsSmallerThanItsSpecialTokens) {  // llama.cpp #26318
+  for (const char* name : {"bos_token_id", "eos_token_id", "unknown_token_id", "padding_token_id", "mask_token_id"})
+    for (int64_t id : {int64_t{2}, int64_t{INT32_MAX}, int64_t{UINT32_MAX} - 1})
+      EXPECT_THAT(problem(gguf_of({"a", "b"}, {{name, id}}), TokenizerFormat::gguf),
+                  HasSubstr(text("tokenizer.ggml.", name, " is ", id, ", beyond the vocabulary of 2")));
+}
+
+TEST(GgufVocabulary, IsRefusedForTokensThatNobodyMerges) {  // CVE-2025-49847: a length turned negative
+  const auto file = [](size_t bytes) { return gguf_of({"<unk>", std::string(bytes, 'a')}, {{"unknown_token_id", 0}}); };
+  EXPECT_EQ(parsed(file(512), TokenizerFormat::gguf).token(1), std::string(512, 'a'));
+  for (size_t bytes : {size_t{513}, size_t{1} << 20})
+    EXPECT_THAT(problem(file(bytes), TokenizerFormat::gguf),
+                HasSubstr(text("token 1 has ", bytes, " bytes; those that scores put together have at most 512")));
 }
 
 TEST(GgufVocabulary, IsRefusedByNameWhenItIsWrong) {
