@@ -1,6 +1,7 @@
 #include "lathe/ops/matmul_cuda.cuh"
 #include "lathe/ops/matmul_held.cuh"
 #include "lathe/ops/matmul_ring.cuh"
+#include "lathe/ops/normed_product.cuh"
 
 namespace lathe {
 namespace {
@@ -117,5 +118,20 @@ void multiply_few_rows(const MatrixProduct& m, bool b_is_constant, cudaStream_t 
   else
     multiply_dense<float>(p, source, stream);
 }
+
+#ifdef LATHE_SM_90A
+namespace {
+
+void multiply_normed(const NormedProduct& product, const PackedMatrix& weight, Tensor& out) {
+  using S = Sharing<1, 1, DenseSource::kTileBytes>;
+  DenseSource source{on_device<const __nv_bfloat16>(weight.panels), true};
+  launch_ring<S, __nv_bfloat16, true>(narrow_product(product, weight.shape[0], out), source, stream_of(out),
+                                      "matmul_normed");
+}
+
+const bool provided = normed_product_kernel.provide(Backend::cuda, multiply_normed);
+
+}  // namespace
+#endif
 
 }  // namespace lathe

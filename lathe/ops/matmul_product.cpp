@@ -20,7 +20,7 @@ Tensor workspace_of(int64_t bytes) {
 /// A GPU's is the same for any number of rows; CPUs take what the vectors of isa() need, plain loops nothing.
 Tensor workspace_for(const Product& product, const Matrix& a, const Matrix& b, const Tensor& out) {
   if (out.device().backend == Backend::cuda)
-    return workspace_of(kGpuProductWorkspace + (product.bias ? out.shape().columns() * size_of(out.dtype()) : 0));
+    return workspace_of(gpu_product_workspace_bytes(out.shape().columns(), out.dtype(), product.bias));
   if (isa() == Isa::plain) return {};
   ProductExtents extents{a.outer, b.outer, a.depth, a.dtype, out.dtype(), b.packed};
   return workspace_of(workspace_bytes(isa(), extents, omp_get_max_threads()));
@@ -57,6 +57,10 @@ int64_t flops_of(const Product& product, const Matrix& a, const Matrix& b) {
 }
 
 }  // namespace
+
+int64_t gpu_product_workspace_bytes(int64_t columns, DType dtype, const Tensor& bias) {
+  return kGpuProductWorkspace + (bias ? columns * size_of(dtype) : 0);
+}
 
 bool activates_products() { return Runtime::current().device.backend == Backend::cpu; }
 

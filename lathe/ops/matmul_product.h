@@ -27,6 +27,9 @@ struct Product {
 /// Whether the device's products take an activation: those of CPUs do.
 bool activates_products();
 
+/// What any product on a GPU takes, with an output of these columns.
+int64_t gpu_product_workspace_bytes(int64_t columns, DType dtype, const Tensor& bias);
+
 /// Runs `product` into `out` [a's outer, b's outer].
 void multiply(const Product& product, Tensor& out);
 

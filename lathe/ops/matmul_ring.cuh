@@ -9,8 +9,10 @@
 
 #include <algorithm>
 
+#include "lathe/ops/activation.cuh"
 #include "lathe/ops/bulk_copy.cuh"
 #include "lathe/ops/mma.cuh"
+#include "lathe/ops/norm.cuh"
 #include "lathe/tensor/dependent.cuh"
 #include "lathe/tensor/elements.cuh"
 
@@ -29,10 +31,16 @@ constexpr int kMultiprocessors = 132;
 struct NarrowProduct {
   const __nv_bfloat16* x;  ///< [rows, depth]
   std::byte* out;          ///< [rows, out_columns], of which this product's begin at `first_column`
-  const float* bias;       ///< of out's columns
+  const float* bias;       ///< of the product's columns
   const std::byte* residual;
   int rows, columns, depth, out_columns, first_column = 0;
   bool add;
+  RowNorm norm{};      ///< of x, where the kernel is `normed`
+  bool gated = false;  ///< out = gated_activate() of the product of one row; then without residual or `add`
+  Activation activation{};
+
+  /// Columns of out.
+  __host__ __device__ int width() const { return gated ? columns / 2 : columns; }
 };
 
 /// A block computes `weight_tiles` tiles of columns at a time. Each part of a piece is met by `row_groups` warps, of
@@ -89,30 +97,66 @@ __device__ void put_sums(const RingSums<S>& sums, float* partial, int row_group)
             sums[i][j][n];
 }
 
-template <class Out>
-__device__ void finish(const NarrowProduct& p, int row, int column, float value) {
-  int64_t at = int64_t(row) * p.out_columns + p.first_column + column;
-  Out* out = reinterpret_cast<Out*>(p.out);
-  if (p.add) value += to_float(out[at]);
-  if (p.bias) value += p.bias[p.first_column + column];
-  if (p.residual) value += to_float(reinterpret_cast<const Out*>(p.residual)[at]);
-  out[at] = from_float<Out>(value);
-}
+/// The elements of a tile that a thread writes. What is added to their sums is read ahead of the tile's products where
+/// a thread has one element: it comes while they run. `gating`: elements may be gates, which wait for what they gate in
+/// the same thread.
+template <class S, class Out, bool gating>
+struct TileElements {
+  static constexpr int kCount = (S::rows * S::columns + 32 * S::warps - 1) / (32 * S::warps);
+  int first;  ///< column of the tile
+  float bias[kCount], gates[kCount];
+  Out residual[kCount];
 
-/// Adds the warps' sums, in order.
-template <class S, class Out>
-__device__ void add_sums(const NarrowProduct& p, const float* partial, int first_weight_row) {
-  for (int i = int(threadIdx.x); i < S::rows * S::columns; i += 32 * S::warps) {
-    int row = i / S::columns, tile = i % S::columns / kWeightRows, weight_row = i % kWeightRows;
-    int column = first_weight_row + i % S::columns;
-    if (row >= p.rows || column >= p.columns) continue;
-    const float* of_warp = partial + tile * S::tile_sums + row * kPaddedSums + weight_row;
+  __device__ static int number(int n) { return int(threadIdx.x) + n * 32 * S::warps; }
+  __device__ static int row(int n) { return number(n) / S::columns; }
+  __device__ int column(int n) const { return first + number(n) % S::columns; }
+  __device__ bool any(const NarrowProduct& p, int n) const { return row(n) < p.rows && column(n) < p.columns; }
+  __device__ int64_t at(const NarrowProduct& p, int n) const {
+    return int64_t(row(n)) * p.out_columns + p.first_column + column(n);
+  }
+
+  __device__ void begin(const NarrowProduct& p, int first_column) {
+    first = first_column;
+    if (kCount == 1 && any(p, 0)) read(p, 0);
+  }
+  __device__ void read(const NarrowProduct& p, int n) {
+    if (p.bias) bias[n] = p.bias[p.first_column + column(n)];
+    if (p.residual) residual[n] = reinterpret_cast<const Out*>(p.residual)[at(p, n)];
+  }
+  __device__ void finish(const NarrowProduct& p, const float* partial) {
+#pragma unroll
+    for (int n = 0; n < kCount; ++n) {
+      if (!any(p, n)) continue;
+      if (kCount > 1) read(p, n);
+      write(p, n, sum(partial, n));
+    }
+  }
+  /// Adds the warps' sums, in order.
+  __device__ static float sum(const float* partial, int n) {
+    int tile = number(n) % S::columns / kWeightRows, weight_row = number(n) % kWeightRows;
+    const float* of_warp = partial + tile * S::tile_sums + row(n) * kPaddedSums + weight_row;
     float value = 0;
 #pragma unroll
     for (int warp = 0; warp < kRingWarps; ++warp) value += of_warp[warp * S::weight_tiles * S::tile_sums];
-    finish<Out>(p, row, column, value);
+    return value;
   }
-}
+  __device__ void write(const NarrowProduct& p, int n, float value) {
+    Out* out = reinterpret_cast<Out*>(p.out) + at(p, n);
+    if (p.add) value += to_float(*out);
+    if (p.bias) value += bias[n];
+    if (p.residual) value += to_float(residual[n]);
+    if constexpr (gating)
+      if (p.gated) {
+        value = to_float(from_float<Out>(value));
+        if (first < p.width()) {
+          gates[n] = value;
+          return;
+        }
+        value *= activated(p.activation, gates[n]), out -= p.width();
+      }
+    *out = from_float<Out>(value);
+  }
+};
 
 /// What multiply_by_ring() takes: the weight, and how lanes read it.
 ///   constexpr int kTileBytes: of a piece of 16 rows, at most
@@ -122,7 +166,9 @@ __device__ void add_sums(const NarrowProduct& p, const float* partial, int first
 ///   Lane<S>: begin(p) reads x of a warp's part of the first piece, after earlier kernels ended; multiply(p, source,
 ///     staged, k, next, sums) adds the part of the piece at k and reads x of the piece at `next`
 /// One with kOwnsMemory gets begin(p, source, shared memory behind S::shared_bytes).
-template <class S, class Out, class Source>
+/// `normed`: x is one row, of which each block takes the norm itself, into shared memory of normed_bytes() behind
+/// S::shared_bytes.
+template <class S, class Out, class Source, bool normed = false>
 __global__ void __launch_bounds__(S::threads, S::blocks) multiply_by_ring(NarrowProduct p, Source source) {
 #ifndef LATHE_NO_GROUPS
   extern __shared__ uint4 shared_memory[];
@@ -135,49 +181,62 @@ __global__ void __launch_bounds__(S::threads, S::blocks) multiply_by_ring(Narrow
   show_barriers();
   __syncthreads();
   int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
-  const int further = int(gridDim.x) * S::columns;
+  const int further = int(gridDim.x) * S::columns, width = normed ? p.width() : p.columns;
   if (warp == S::warps) {
     if (!source.is_constant) wait_for_earlier_kernels();
     uint64_t policy = read_once_policy();
-    for (int first = int(blockIdx.x) * S::columns; first < p.columns; first += further)
-      for (int k = 0; k < p.depth; k += kPieceDepth, ring.advance()) {
-        barrier_wait(ring.empty + ring.stage, ring.parity ^ 1);
-        if (lane == 0) barrier_expect(ring.full + ring.stage, source.template bytes<S>(p, first, k));
-        __syncwarp();
-        source.template copy<S>(p, first, k, ring.here(), ring.full + ring.stage, policy, lane);
-      }
+    for (int tile = int(blockIdx.x) * S::columns; tile < width; tile += further)
+      for (int first = tile; first < p.columns; first += width)
+        for (int k = 0; k < p.depth; k += kPieceDepth, ring.advance()) {
+          barrier_wait(ring.empty + ring.stage, ring.parity ^ 1);
+          if (lane == 0) barrier_expect(ring.full + ring.stage, source.template bytes<S>(p, first, k));
+          __syncwarp();
+          source.template copy<S>(p, first, k, ring.here(), ring.full + ring.stage, policy, lane);
+        }
     if (source.is_constant) wait_for_earlier_kernels();
     return;
   }
+  std::byte* behind = ring.behind();
+  if constexpr (normed) ask_for_norm<32 * S::warps>(p.norm, p.depth);
   wait_for_earlier_kernels();
+  if constexpr (normed) {
+    auto* row = reinterpret_cast<__nv_bfloat16*>(behind);
+    normalize_row<S::warps>(p.norm, p.x, p.depth, row, ring.sums, [] { wait_for_threads<32 * S::warps>(1); });
+    p.x = row;
+    behind += normed_bytes(p.depth);
+  }
   typename Source::template Lane<S> own;
   if constexpr (requires { Source::kOwnsMemory; })
-    own.begin(p, source, ring.behind());
+    own.begin(p, source, behind);
   else
     own.begin(p);
-  for (int first = int(blockIdx.x) * S::columns; first < p.columns; first += further) {
-    RingSums<S> sums = {};
-    for (int k = 0; k < p.depth; k += kPieceDepth, ring.advance()) {
-      barrier_wait(ring.full + ring.stage, ring.parity);
-      own.multiply(p, source, ring.here(), k, k + kPieceDepth < p.depth ? k + kPieceDepth : 0, sums);
-      __syncwarp();
-      if (lane == 0) barrier_arrive(ring.empty + ring.stage);
+  TileElements<S, Out, normed> elements;
+  for (int tile = int(blockIdx.x) * S::columns; tile < width; tile += further)
+    for (int first = tile; first < p.columns; first += width) {
+      elements.begin(p, first);
+      RingSums<S> sums = {};
+      for (int k = 0; k < p.depth; k += kPieceDepth, ring.advance()) {
+        barrier_wait(ring.full + ring.stage, ring.parity);
+        own.multiply(p, source, ring.here(), k, k + kPieceDepth < p.depth ? k + kPieceDepth : 0, sums);
+        __syncwarp();
+        if (lane == 0) barrier_arrive(ring.empty + ring.stage);
+      }
+      wait_for_threads<32 * S::warps>(1);  // the last sums were read
+      put_sums<S>(sums, ring.sums + warp % kRingWarps * S::weight_tiles * S::tile_sums, warp / kRingWarps);
+      wait_for_threads<32 * S::warps>(1);
+      elements.finish(p, ring.sums);
     }
-    wait_for_threads<32 * S::warps>(1);  // the last sums were read
-    put_sums<S>(sums, ring.sums + warp % kRingWarps * S::weight_tiles * S::tile_sums, warp / kRingWarps);
-    wait_for_threads<32 * S::warps>(1);
-    add_sums<S, Out>(p, ring.sums, first);
-  }
 #endif
 }
 
-template <class S, class Out, class Source>
+template <class S, class Out, bool normed = false, class Source>
 void launch_ring(const NarrowProduct& p, const Source& source, cudaStream_t stream, const char* name) {
-  auto kernel = multiply_by_ring<S, Out, Source>;
-  allow_shared(reinterpret_cast<const void*>(kernel), S::shared_bytes);
+  auto kernel = multiply_by_ring<S, Out, Source, normed>;
+  int bytes = S::shared_bytes + (normed ? normed_bytes(p.depth) : 0);
+  allow_shared(reinterpret_cast<const void*>(kernel), bytes);
   int together = std::max(S::blocks - 1, 1);  // the others are for the next kernel
-  int blocks = std::min((p.columns + S::columns - 1) / S::columns, together * kMultiprocessors);
-  launch_early(kernel, {unsigned(blocks), S::threads, stream, S::shared_bytes}, name, p, source);
+  int blocks = std::min((p.width() + S::columns - 1) / S::columns, together * kMultiprocessors);
+  launch_early(kernel, {unsigned(blocks), S::threads, stream, bytes}, name, p, source);
 }
 
 /// Where rows are many, two tiles at a time read x half as often, if each multiprocessor has that many; and two groups

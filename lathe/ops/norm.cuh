@@ -76,19 +76,24 @@ __global__ void norm_kernel(NormForward<T> in) {
   if (row < in.rows) normalize_row<centred, size, whole, Row>(in, row);
 }
 
-/// Adds up what the warps of a block have for each lane, in order, and then the lanes: the bits of a warp whose lanes
-/// have those packs one after another. Every thread gets the sum.
+/// Adds up what `packs` warps left for each lane, in order, and then the lanes: the bits of a warp whose lanes have
+/// those packs one after another.
 template <int packs>
-__device__ float over_packs(float value) {
-  __shared__ float of_packs[packs][kWarp];
-  int lane = int(threadIdx.x) % kWarp;
-  __syncthreads();  // the last call's readers are done
-  of_packs[threadIdx.x / kWarp][lane] = value;
-  __syncthreads();
+__device__ float sum_of_packs(const float* of_packs) {
   float sum = 0;
 #pragma unroll
-  for (int p = 0; p < packs; ++p) sum += of_packs[p][lane];
+  for (int p = 0; p < packs; ++p) sum += of_packs[p * kWarp + int(threadIdx.x) % kWarp];
   return over_warp(sum, SumOf());
+}
+
+/// That of the warps of a block. Every thread gets the sum.
+template <int packs>
+__device__ float over_packs(float value) {
+  __shared__ float of_packs[packs * kWarp];
+  __syncthreads();  // the last call's readers are done
+  of_packs[threadIdx.x] = value;
+  __syncthreads();
+  return sum_of_packs<packs>(of_packs);
 }
 
 /// A block of `packs` warps for each row, where rows are few and each step of reading counts: everything is read at
@@ -109,6 +114,39 @@ __global__ void __launch_bounds__(packs* kWarp) norm_few_rows(NormForward<T> in)
   float squares = over_packs<packs>(has_any ? squares_of(x, mean) : 0);
   float rstd = rstd_of(in, r, mean, squares, threadIdx.x == 0);
   if (has_any) normalize_pack(in, r, column, mean, rstd, x, w, b);
+}
+
+/// The RMS norm of a row of bf16 on its way into a product.
+struct RowNorm {
+  const float* weight;
+  float eps, offset;
+};
+
+__host__ __device__ constexpr int normed_bytes(int columns) { return columns * int(sizeof(__nv_bfloat16)); }
+
+/// Before earlier kernels ended, by `threads` threads.
+template <int threads>
+__device__ void ask_for_norm(const RowNorm& norm, int columns) {
+  constexpr int size = kPackOf<__nv_bfloat16>;
+  if (int column = int(threadIdx.x) * size; column < columns) ask_for_line(norm.weight + column);
+}
+
+/// to = rms_norm() of a row, in shared memory, to the bit; by the first `warps` warps of a block, which meet in
+/// wait(). A pack for each thread, so there are no more columns than that. `scratch`: shared, a float for each thread.
+template <int warps, class Wait>
+__device__ void normalize_row(const RowNorm& norm, const __nv_bfloat16* x, int columns, __nv_bfloat16* to,
+                              float* scratch, Wait wait) {
+  constexpr int size = kPackOf<__nv_bfloat16>;
+  NormForward<__nv_bfloat16> in{x, norm.weight, nullptr, norm.eps, norm.offset, to, nullptr, nullptr, 1, columns};
+  int column = int(threadIdx.x) * size;
+  bool has_any = column < columns;
+  float values[size] = {}, w[size] = {}, b[size] = {};
+  if (has_any) load(in.x + column, values), load(in.weight + column, w);
+  scratch[threadIdx.x] = squares_of(values, 0);
+  wait();
+  float rstd = rstd_of(in, 0, 0, sum_of_packs<warps>(scratch), false);
+  if (has_any) normalize_pack(in, 0, column, 0, rstd, values, w, b);
+  wait();
 }
 
 constexpr int64_t kFewNormRows = 264;  ///< two for each of 132 multiprocessors

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "lathe/ops/matmul_cuda.cuh"
+#include "lathe/ops/normed_product.cuh"
 
 #include "lathe/quant/record_source.cuh"  // behind headers with DType::bf16, which its bf16 would be shadowed by
 
@@ -131,32 +132,41 @@ class FewRows {
   template <class Layout>
   void multiply(const RecordSource<Layout>& source, int columns) {
     p_.columns = columns;
-    constexpr int bytes = RecordSource<Layout>::kTileBytes;
-    using One = Sharing<1, 1, bytes, kStaged / bytes>;
-    bool done = p_.rows == 1   ? launch<One>(SplittingSource<Layout, 1>{source})
-                : p_.rows <= 8 ? launch<One>(SplittingSource<Layout, 8>{source})
+    bool done = p_.rows == 1   ? launch<OneTile<Layout>>(SplittingSource<Layout, 1>{source})
+                : p_.rows <= 8 ? launch<OneTile<Layout>>(SplittingSource<Layout, 8>{source})
                                : false;
     if (!done) stream_x(source);
     p_.first_column += columns;
   }
 
+  /// The next columns of a row that is normalized by each block.
+  template <class Layout>
+  void multiply_normed(const RecordSource<Layout>& source, int columns) {
+    p_.columns = columns;
+    if (!launch<OneTile<Layout>, true>(SplittingSource<Layout, 1>{source}))
+      throw InternalError(text("a normalized row of ", p_.depth, " columns takes too much shared memory"));
+    p_.first_column += columns;
+  }
+
  private:
   static constexpr int kStaged = 80 * 1024;  ///< bytes of the weight in a block, of which a multiprocessor has two
+  template <class Layout>
+  using OneTile = Sharing<1, 1, RecordSource<Layout>::kTileBytes, kStaged / RecordSource<Layout>::kTileBytes>;
   NarrowProduct p_;
   std::byte* workspace_;
   cudaStream_t stream_;
   int split_ = 0;  ///< bytes of a group of x in the workspace
 
   /// False, and nothing done, where x takes more shared memory than there is.
-  template <class S, class Source>
+  template <class S, bool normed = false, class Source>
   bool launch(const Source& source) {
-    int bytes = S::shared_bytes;
+    int bytes = S::shared_bytes + (normed ? normed_bytes(p_.depth) : 0);
     if constexpr (requires { source.own_bytes(p_); }) bytes += source.own_bytes(p_);
     if (bytes > kMostShared) return false;
-    auto kernel = multiply_by_ring<S, __nv_bfloat16, Source>;
+    auto kernel = multiply_by_ring<S, __nv_bfloat16, Source, normed>;
     allow_shared(reinterpret_cast<const void*>(kernel), bytes);
     int room = std::min((kMostShared + 1024) / (bytes + 1024), S::blocks);
-    int blocks = std::min((p_.columns + S::columns - 1) / S::columns, room * kMultiprocessors);
+    int blocks = std::min((p_.width() + S::columns - 1) / S::columns, room * kMultiprocessors);
     launch_early(kernel, {unsigned(blocks), S::threads, stream_, bytes}, kName, p_, source);
     return true;
   }
@@ -234,6 +244,18 @@ void block_product_cuda(const BlockProduct& product, Tensor& workspace, Tensor& 
 #endif
   few ? multiply_few(product, workspace, out) : multiply_dequantized(product, workspace, out);
 }
+
+#ifdef LATHE_SM_90A
+void normed_block_product_cuda(const NormedProduct& product, std::span<const BlockMatrix> parts, Tensor& out) {
+  int64_t columns = 0;
+  for (const BlockMatrix& part : parts) columns += part.shape[0];
+  FewRows few(narrow_product(product, columns, out), nullptr, stream_of(out));
+  for (const BlockMatrix& part : parts)
+    visit_source(part, [&](const auto& source) { few.multiply_normed(source, int(part.shape[0])); });
+}
+
+const bool provided_normed = normed_block_product_kernel.provide(Backend::cuda, normed_block_product_cuda);
+#endif
 
 const bool provided = block_product_kernel.provide(Backend::cuda, block_product_cuda) &&
                       block_rows_kernel.provide(Backend::cuda, block_rows_cuda);

@@ -3,7 +3,7 @@
 #include <span>
 
 #include "lathe/base/isa.h"
-#include "lathe/ops/matmul.h"
+#include "lathe/ops/normed_product.h"
 #include "lathe/quant/block_format.h"
 #include "lathe/tensor/kernel.h"
 
@@ -24,6 +24,10 @@ struct BlockMatrix {
 /// for f32, w is dequantized into workspace of x's type, a slab at a time. Throws Error when the shapes or types do not
 /// fit. Not differentiable.
 Tensor multiply_blocks(const Tensor& x, std::span<const BlockMatrix> parts, const Epilogue& epilogue = {});
+
+/// multiply_blocks() of normalized(x, norm), gated where asked for, to the bit.
+Tensor multiply_blocks_normed(const Tensor& x, const InputNorm& norm, std::span<const BlockMatrix> parts,
+                              const NormedEpilogue& epilogue);
 
 /// Rows ids (i32 [tokens]) of w, as an embedding: [tokens, in] in `dtype`, rounded once. Ids are not checked.
 Tensor block_rows(std::span<const BlockMatrix> parts, const Tensor& ids, DType dtype);
@@ -53,6 +57,9 @@ int64_t gpu_slab_rows(const BlockProduct& product);
 int64_t gpu_weight_bytes(const BlockProduct& product);
 constinit inline Kernel<void(const BlockProduct& product, Tensor& workspace, Tensor& out)> block_product_kernel{
     "block_product"};
+/// Of one row of bf16, on GPUs alone; only one part where there are gates.
+constinit inline Kernel<void(const NormedProduct& product, std::span<const BlockMatrix> parts, Tensor& out)>
+    normed_block_product_kernel{"block_product_normed"};
 /// The reference, which reads rows as files have them.
 void multiply_blocks_plain(const BlockProduct& product, Tensor& workspace, Tensor& out);
 /// Without ids: every row in turn.
