@@ -31,7 +31,7 @@ CrossAttention::CrossAttention(const ModelConfig& c, int layer, const AttentionN
   spec_.causal = false;
 }
 
-Tensor CrossAttention::operator()(Tensor x, Pass& pass, const Tensor* residual) const {
+Tensor CrossAttention::operator()(LinearInput x, Pass& pass, const Tensor* residual) const {
   Tensor q = q_(x, pass);
   x = Tensor();
   q = reshape(q, {q.shape()[0], spec_.heads, spec_.head_dim});

@@ -18,7 +18,7 @@ class CrossAttention : public Part {
   /// `spec` has this rank's heads; `bias`: of all projections. New weights are normal with deviations `in` and `out`.
   CrossAttention(const ModelConfig& config, int layer, const AttentionNames& names, const AttentionSpec& spec,
                  bool bias, Init in, Init out, Mesh& mesh);
-  Tensor operator()(Tensor x, Pass& pass, const Tensor* residual) const override;
+  Tensor operator()(LinearInput x, Pass& pass, const Tensor* residual) const override;
   void list(Inventory& inventory) override;
 
  private:

@@ -18,10 +18,10 @@ class SandwichLayer : public Block {
       : parts_(std::move(parts)), behind_attention_(std::move(behind_attention)), behind_mlp_(std::move(behind_mlp)) {}
 
   Tensor forward(const Tensor& hidden, Pass& pass) override {
-    Tensor attended = (*parts_.attention)((*parts_.attention_norm)(hidden), pass, nullptr);
+    Tensor attended = (*parts_.attention)(parts_.attention_norm->before(hidden), pass, nullptr);
     Tensor h = add(hidden, (*behind_attention_)(attended));
     attended = Tensor();
-    return add(h, (*behind_mlp_)((*parts_.mlp)((*parts_.mlp_norm)(h), pass, nullptr)));
+    return add(h, (*behind_mlp_)((*parts_.mlp)(parts_.mlp_norm->before(h), pass, nullptr)));
   }
   void list(Inventory& inventory) override {
     parts_.attention_norm->list(inventory);

@@ -8,8 +8,8 @@ namespace lathe {
 
 Tensor SequentialLayer::forward(const Tensor& hidden, Pass& pass) {
   const LayerParts& p = parts_;
-  Tensor h = add_to_residual(*p.attention, (*p.attention_norm)(hidden), hidden, p.dropout, pass, p.layer, 0);
-  return add_to_residual(*p.mlp, (*p.mlp_norm)(h), h, p.dropout, pass, p.layer, 1);
+  Tensor h = add_to_residual(*p.attention, p.attention_norm->before(hidden), hidden, p.dropout, pass, p.layer, 0);
+  return add_to_residual(*p.mlp, p.mlp_norm->before(h), h, p.dropout, pass, p.layer, 1);
 }
 
 void SequentialLayer::list(Inventory& inventory) {
@@ -50,10 +50,15 @@ LanguageHead::LanguageHead(const ModelConfig& c, TokenTable& table, HeadOptions 
 
 Tensor LanguageHead::forward(const Tensor& hidden, Pass& pass) {
   return pass.finish(hidden, [this, &pass](const Tensor& rows) {
-    Tensor normed = (*norm_)(rows);
-    Tensor logits = own_ ? (*own_)(normed, pass) : table_.weight->multiply(normed, {});
+    LinearInput input = norm_->before(rows);
+    Tensor logits = own_ ? (*own_)(input, pass) : by_table(input);
     return softcap_ > 0 ? softcap(logits, softcap_) : logits;
   });
+}
+
+Tensor LanguageHead::by_table(const LinearInput& input) const {
+  const Weight& weight = *table_.weight;
+  return input.norm ? weight.multiply_normed(input.x, *input.norm, {}) : weight.multiply(input.x, {});
 }
 
 void LanguageHead::list(Inventory& inventory) {

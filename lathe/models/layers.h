@@ -71,6 +71,8 @@ class LanguageHead : public Block {
   std::unique_ptr<Norm> norm_;
   std::unique_ptr<Linear> own_;  ///< null: tied
   float softcap_;
+
+  Tensor by_table(const LinearInput& input) const;
 };
 
 /// Labels of a whole text, by its last token (one alone: a reward). Its norm comes first; no bias.

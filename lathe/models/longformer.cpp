@@ -23,7 +23,8 @@ class WindowAttention : public Part {
     spec_.causal = false;
   }
 
-  Tensor operator()(Tensor x, Pass& pass, const Tensor* residual) const override {
+  Tensor operator()(LinearInput given, Pass& pass, const Tensor* residual) const override {
+    Tensor x = given.rows();
     auto heads = [this](const Tensor& rows, int64_t count) {
       return reshape(rows, {rows.shape()[0], count, spec_.head_dim});
     };

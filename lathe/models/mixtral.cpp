@@ -31,7 +31,9 @@ class Experts : public Part {
               expert_slices(c, name, {"w2"}, c.hidden_size, c.intermediate_size),
               Init::normal(float(c.initializer_range))) {}
 
-  Tensor operator()(Tensor x, Pass& pass, const Tensor* residual) const override {
+  Tensor operator()(LinearInput given, Pass& pass, const Tensor* residual) const override {
+    Tensor x = given.rows();
+    given = Tensor();
     ExpertChoice choice = choose_experts(gate_(x, pass), chosen_);
     x = gather_rows(x, choice.tokens);
     x = up_.multiply_groups(x, choice.offsets);

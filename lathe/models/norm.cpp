@@ -1,7 +1,6 @@
 #include "lathe/models/norm.h"
 
 #include "lathe/ops/layer_norm.h"
-#include "lathe/ops/rms_norm.h"
 
 namespace lathe {
 
@@ -10,8 +9,6 @@ RmsNorm::RmsNorm(const std::string& name, int64_t width, double eps, float weigh
               true),
       eps_(float(eps)),
       weight_offset_(weight_offset) {}
-
-Tensor RmsNorm::operator()(const Tensor& x) const { return rms_norm(x, weight_.value, eps_, weight_offset_); }
 
 LayerNorm::LayerNorm(const std::string& name, int64_t width, double eps)
     : weight_({width}, {whole_vector(name + ".weight", width)}, Init::ones(), true),

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "lathe/nn/module.h"
+#include "lathe/nn/linear.h"
 
 namespace lathe {
 
@@ -10,6 +10,8 @@ namespace lathe {
 class Norm : public Module {
  public:
   virtual Tensor operator()(const Tensor& x) const = 0;
+  /// The same as the input of a Linear, which takes the norm itself where it can.
+  virtual LinearInput before(const Tensor& x) const { return (*this)(x); }
 };
 
 /// Root mean square norm (Zhang and Sennrich 2019) by `name`.weight [width] + `weight_offset`. With an offset of 1, as
@@ -17,7 +19,8 @@ class Norm : public Module {
 class RmsNorm : public Norm {
  public:
   RmsNorm(const std::string& name, int64_t width, double eps, float weight_offset = 0);
-  Tensor operator()(const Tensor& x) const override;
+  Tensor operator()(const Tensor& x) const override { return before(x).rows(); }
+  LinearInput before(const Tensor& x) const override { return {x, {weight_.value, eps_, weight_offset_}}; }
   void list(Inventory& inventory) override { inventory.add(weight_); }
 
  private:

@@ -66,7 +66,7 @@ AttentionSpec attention_spec(const ModelConfig& c, int layer, Mesh& mesh) {
   return spec;
 }
 
-Tensor add_to_residual(const Part& part, Tensor x, const Tensor& hidden, float dropout, Pass& pass, int layer,
+Tensor add_to_residual(const Part& part, LinearInput x, const Tensor& hidden, float dropout, Pass& pass, int layer,
                        int use) {
   if (dropout == 0 || !pass.drops()) return part(std::move(x), pass, &hidden);
   return add(hidden, pass.drop(part(std::move(x), pass, nullptr), dropout, layer, use));
@@ -111,7 +111,7 @@ SelfAttention::SelfAttention(AttentionOptions options)
       head_norms_(std::move(options.head_norms)),
       alibi_(options.alibi) {}
 
-Tensor SelfAttention::operator()(Tensor x, Pass& pass, const Tensor* residual) const {
+Tensor SelfAttention::operator()(LinearInput x, Pass& pass, const Tensor* residual) const {
   Tensor qkv = qkv_(x, pass);
   x = Tensor();
   qkv = reshape(qkv, {qkv.shape()[0], spec_.heads + 2 * spec_.kv_heads, spec_.head_dim});
@@ -138,9 +138,9 @@ void SelfAttention::list(Inventory& inventory) {
 PlainMlp::PlainMlp(const std::string& activation, const LinearOptions& up, const LinearOptions& down)
     : activation_(activation_named(activation)), up_(up), down_(down) {}
 
-Tensor PlainMlp::operator()(Tensor x, Pass& pass, const Tensor* residual) const {
-  x = up_.activated(std::move(x), pass, activation_);
-  return down_(x, pass, residual);
+Tensor PlainMlp::operator()(LinearInput x, Pass& pass, const Tensor* residual) const {
+  Tensor hidden = up_.activated(std::move(x), pass, activation_);
+  return down_(hidden, pass, residual);
 }
 
 void PlainMlp::list(Inventory& inventory) {
@@ -151,10 +151,9 @@ void PlainMlp::list(Inventory& inventory) {
 GatedMlp::GatedMlp(const std::string& activation, const LinearOptions& gate_up, const LinearOptions& down)
     : activation_(activation_named(activation)), gate_up_(gate_up), down_(down) {}
 
-Tensor GatedMlp::operator()(Tensor x, Pass& pass, const Tensor* residual) const {
-  x = gate_up_(x, pass);
-  x = gated_activate(x, activation_);
-  return down_(x, pass, residual);
+Tensor GatedMlp::operator()(LinearInput x, Pass& pass, const Tensor* residual) const {
+  Tensor hidden = gate_up_.gated(std::move(x), pass, activation_);
+  return down_(hidden, pass, residual);
 }
 
 void GatedMlp::list(Inventory& inventory) {

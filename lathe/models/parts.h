@@ -43,12 +43,13 @@ AttentionSpec attention_spec(const ModelConfig& c, int layer, Mesh& mesh);
 /// What a layer adds to the residual stream: attention, an MLP.
 class Part : public Module {
  public:
-  /// x [tokens, hidden_size] -> [tokens, hidden_size], plus `residual` where given. Lets go of x as soon as it can.
-  virtual Tensor operator()(Tensor x, Pass& pass, const Tensor* residual) const = 0;
+  /// [tokens, hidden_size] -> [tokens, hidden_size], plus `residual` where given. Lets go of x as soon as it can.
+  virtual Tensor operator()(LinearInput x, Pass& pass, const Tensor* residual) const = 0;
 };
 
 /// hidden + dropout(part(x)); one product less where there is no dropout.
-Tensor add_to_residual(const Part& part, Tensor x, const Tensor& hidden, float dropout, Pass& pass, int layer, int use);
+Tensor add_to_residual(const Part& part, LinearInput x, const Tensor& hidden, float dropout, Pass& pass, int layer,
+                       int use);
 
 /// Biases by distance for this rank's heads: see alibi().
 struct Alibi {
@@ -83,7 +84,7 @@ struct AttentionOptions {
 class SelfAttention : public Part {
  public:
   explicit SelfAttention(AttentionOptions options);
-  Tensor operator()(Tensor x, Pass& pass, const Tensor* residual) const override;
+  Tensor operator()(LinearInput x, Pass& pass, const Tensor* residual) const override;
   void list(Inventory& inventory) override;
 
  private:
@@ -100,7 +101,7 @@ class SelfAttention : public Part {
 class PlainMlp : public Part {
  public:
   PlainMlp(const std::string& activation, const LinearOptions& up, const LinearOptions& down);
-  Tensor operator()(Tensor x, Pass& pass, const Tensor* residual) const override;
+  Tensor operator()(LinearInput x, Pass& pass, const Tensor* residual) const override;
   void list(Inventory& inventory) override;
 
  private:
@@ -112,7 +113,7 @@ class PlainMlp : public Part {
 class GatedMlp : public Part {
  public:
   GatedMlp(const std::string& activation, const LinearOptions& gate_up, const LinearOptions& down);
-  Tensor operator()(Tensor x, Pass& pass, const Tensor* residual) const override;
+  Tensor operator()(LinearInput x, Pass& pass, const Tensor* residual) const override;
   void list(Inventory& inventory) override;
 
  private:

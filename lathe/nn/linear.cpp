@@ -12,8 +12,17 @@ Tensor Weight::multiply_groups(const Tensor&, const Tensor&) const {
   throw InternalError("this weight format has no groups");
 }
 
+Tensor Weight::multiply_normed(const Tensor& x, const InputNorm& norm, const NormedEpilogue& epilogue) const {
+  Tensor y = multiply(normalized(x, norm), {.bias = epilogue.bias});
+  return epilogue.gate ? gated_activate(y, *epilogue.gate) : y;
+}
+
 Tensor DenseWeight::multiply(const Tensor& x, const Epilogue& epilogue) const {
   return packed_ ? matmul(x, *packed_, epilogue) : matmul(x, parameter.value, epilogue);
+}
+
+Tensor DenseWeight::multiply_normed(const Tensor& x, const InputNorm& norm, const NormedEpilogue& epilogue) const {
+  return packed_ ? matmul_normed(x, norm, *packed_, epilogue) : Weight::multiply_normed(x, norm, epilogue);
 }
 
 Tensor DenseWeight::multiply_groups(const Tensor& x, const Tensor& offsets) const {
@@ -149,27 +158,40 @@ int64_t Linear::first_of(size_t section) const {
   return first;
 }
 
-Tensor Linear::operator()(const Tensor& x, Pass& pass, const Tensor* residual) const {
-  Tensor input = ranks_ && split_ == Split::out ? shared_input(x, *ranks_) : x;
-  if (!summed() && !adapted(pass)) return weight->multiply(input, {bias ? &bias->value : nullptr, residual});
-  Tensor y = weight->multiply(input, {});
+bool Linear::is_plain(Pass& pass) const { return !Recording::current() && !summed() && !adapted(pass); }
+
+Tensor Linear::operator()(const LinearInput& input, Pass& pass, const Tensor* residual) const {
+  if (input.norm && is_plain(pass) && !residual)
+    return weight->multiply_normed(input.x, *input.norm, {.bias = bias ? &bias->value : nullptr});
+  Tensor x = input.rows();
+  if (ranks_ && split_ == Split::out) x = shared_input(x, *ranks_);
+  if (!summed() && !adapted(pass)) return weight->multiply(x, {bias ? &bias->value : nullptr, residual});
+  Tensor y = weight->multiply(x, {});
   if (adapted(pass))
     for (const Attached& attached : inner)
-      y = attached.adapter->apply(input, std::move(y), first_of(attached.section), pass);
+      y = attached.adapter->apply(x, std::move(y), first_of(attached.section), pass);
   if (summed()) y = summed_output(std::move(y), *ranks_);
   if (bias) y = add_bias(y, bias->value);
   if (adapted(pass))
     for (const Attached& attached : outer)
-      y = attached.adapter->apply(input, std::move(y), first_of(attached.section), pass);
+      y = attached.adapter->apply(x, std::move(y), first_of(attached.section), pass);
   return residual ? add(y, *residual) : y;
 }
 
-Tensor Linear::activated(Tensor x, Pass& pass, Activation activation) const {
-  if (!Recording::current() && !summed() && !adapted(pass))
-    return weight->multiply(x, {.bias = bias ? &bias->value : nullptr, .activation = activation});
-  Tensor y = (*this)(x, pass);
-  x = Tensor();
+Tensor Linear::activated(LinearInput input, Pass& pass, Activation activation) const {
+  if (is_plain(pass))
+    return weight->multiply(input.rows(), {.bias = bias ? &bias->value : nullptr, .activation = activation});
+  Tensor y = (*this)(input, pass);
+  input = Tensor();
   return activate(std::move(y), activation);
+}
+
+Tensor Linear::gated(LinearInput input, Pass& pass, Activation activation) const {
+  if (input.norm && is_plain(pass))
+    return weight->multiply_normed(input.x, *input.norm, {.bias = bias ? &bias->value : nullptr, .gate = activation});
+  Tensor y = (*this)(input, pass);
+  input = Tensor();
+  return gated_activate(y, activation);
 }
 
 void Linear::list(Inventory& inventory) {

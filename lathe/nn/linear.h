@@ -44,15 +44,28 @@ struct LinearOptions {
   Communicator* ranks = nullptr;  ///< null: not divided, whatever `split` says
 };
 
+/// What a Linear multiplies: x, or what `norm` makes of it. The norm is left to the Linear, whose weight may have a
+/// kernel that takes it along.
+struct LinearInput {
+  Tensor x;
+  std::optional<InputNorm> norm;
+
+  LinearInput(Tensor of) : x(std::move(of)) {}
+  LinearInput(Tensor of, InputNorm by) : x(std::move(of)), norm(std::move(by)) {}
+  Tensor rows() const { return norm ? normalized(x, *norm) : x; }
+};
+
 /// y = x wT, in this order: weight, inner adapters, sum over ranks, bias, outer adapters, residual. The weight's
 /// format, its split and its adapters vary independently. Throws Error when a section does not divide over the ranks.
 class Linear : public Module {
  public:
   explicit Linear(const LinearOptions& options);
-  /// x [..., in] -> [..., out], of this rank's extents. `residual` [..., out] is added last, where given.
-  Tensor operator()(const Tensor& x, Pass& pass, const Tensor* residual = nullptr) const;
-  /// activate() of that, to the bit. Lets go of x before anything is taken for the activation alone.
-  Tensor activated(Tensor x, Pass& pass, Activation activation) const;
+  /// [..., in] -> [..., out], of this rank's extents. `residual` [..., out] is added last, where given.
+  Tensor operator()(const LinearInput& input, Pass& pass, const Tensor* residual = nullptr) const;
+  /// activate() of that, to the bit. Lets go of `input` before anything is taken for the activation alone.
+  Tensor activated(LinearInput input, Pass& pass, Activation activation) const;
+  /// gated_activate() of that, to the bit. Lets go of `input` as well.
+  Tensor gated(LinearInput input, Pass& pass, Activation activation) const;
   void list(Inventory& inventory) override;
 
   int64_t in() const { return in_; }  ///< of this rank's part
@@ -76,6 +89,8 @@ class Linear : public Module {
   Split split_;
   Communicator* ranks_;
 
+  /// Whether it is the weight's product with its bias and nothing else, and no tape records.
+  bool is_plain(Pass& pass) const;
   bool summed() const { return ranks_ && split_ == Split::in; }
   bool adapted(Pass& pass) const { return pass.adapters().enabled && !(inner.empty() && outer.empty()); }
 };

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lathe/nn/stored.h"
-#include "lathe/ops/matmul_packed.h"
+#include "lathe/ops/normed_product.h"
 
 namespace lathe {
 
@@ -19,6 +19,8 @@ class Weight {
 
   /// x [..., in] -> [..., out], differentiable in x, and in the weight where it is trained.
   virtual Tensor multiply(const Tensor& x, const Epilogue& epilogue) const = 0;
+  /// multiply(normalized(x, norm)), gated where asked for, to the bit.
+  virtual Tensor multiply_normed(const Tensor& x, const InputNorm& norm, const NormedEpilogue& epilogue) const;
   /// Rows [offsets[g], offsets[g + 1]) of x with group g: experts. Throws InternalError without groups.
   virtual Tensor multiply_groups(const Tensor& x, const Tensor& offsets) const;
   /// As an embedding table: ids i32 [tokens] -> [tokens, in].
@@ -43,6 +45,7 @@ class DenseWeight : public Weight {
   int64_t out() const override { return parameter.value.shape()[-2]; }
   int64_t in() const override { return parameter.value.shape()[-1]; }
   Tensor multiply(const Tensor& x, const Epilogue& epilogue) const override;
+  Tensor multiply_normed(const Tensor& x, const InputNorm& norm, const NormedEpilogue& epilogue) const override;
   Tensor multiply_groups(const Tensor& x, const Tensor& offsets) const override;
   Tensor rows(const Tensor& ids) const override;
   Tensor dequantize() const override;

@@ -29,6 +29,10 @@ Tensor BlockWeight::multiply(const Tensor& x, const Epilogue& epilogue) const {
   return multiply_blocks(x, matrices_, epilogue);
 }
 
+Tensor BlockWeight::multiply_normed(const Tensor& x, const InputNorm& norm, const NormedEpilogue& epilogue) const {
+  return multiply_blocks_normed(x, norm, matrices_, epilogue);
+}
+
 Tensor BlockWeight::rows(const Tensor& ids) const { return block_rows(matrices_, ids, compute_); }
 
 Tensor BlockWeight::dequantize() const { return dequantized(matrices_, compute_); }

@@ -27,6 +27,7 @@ class BlockWeight : public Weight {
   int64_t out() const override { return out_; }
   int64_t in() const override { return in_; }
   Tensor multiply(const Tensor& x, const Epilogue& epilogue) const override;
+  Tensor multiply_normed(const Tensor& x, const InputNorm& norm, const NormedEpilogue& epilogue) const override;
   Tensor rows(const Tensor& ids) const override;
   Tensor dequantize() const override;
   int64_t granule(int axis) const override;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "lathe/ops/elementwise.h"
+#include "lathe/ops/rms_norm.h"
 #include "lathe/tensor/sum.h"
 #include "lathe/tensor/tape.h"
 #include "tests/support/training_step.h"
@@ -93,6 +94,54 @@ TEST(Linear, ActivatesBehindBiasAndAdapters) {
     EXPECT_EQ(values_of(linear.activated(input(), pass, Activation::gelu)), expected);
     linear.inner.push_back({1, std::make_unique<AddOne>(calls, "inner")});
   }
+}
+
+/// With and without residual and adapters.
+TEST(Linear, TakesTheNormOfItsInputFirst) {
+  Runtime runtime({}, 1 << 20);
+  Linear linear(options(true));
+  make_ready(linear);
+  WholePass pass = any_pass();
+  Tensor weight = Tensor::empty({kIn}), residual = zeros({kRows, 16});
+  for (int64_t i = 0; i < kIn; ++i) weight.data<float>()[i] = 1 + 0.5f * float(i);
+  fill(residual, 100);
+  LinearInput normed(input(), InputNorm{weight, 1e-5f, 1});
+  Tensor rows = rms_norm(input(), weight, 1e-5f, 1);
+  std::vector<std::string> calls;
+  for (int adapters = 0; adapters < 2; ++adapters) {
+    EXPECT_EQ(values_of(linear(normed, pass)), values_of(linear(rows, pass)));
+    EXPECT_EQ(values_of(linear(normed, pass, &residual)), values_of(linear(rows, pass, &residual)));
+    EXPECT_EQ(values_of(linear.activated(normed, pass, Activation::gelu)),
+              values_of(activate(linear(rows, pass), Activation::gelu)));
+    EXPECT_EQ(values_of(linear.gated(normed, pass, Activation::silu)),
+              values_of(gated_activate(linear(rows, pass), Activation::silu)));
+    linear.inner.push_back({1, std::make_unique<AddOne>(calls, "inner")});
+  }
+}
+
+TEST(Linear, PassesGradientsThroughTheNormOfItsInput) {
+  Runtime runtime({}, 1 << 20);
+  Linear linear(options(true));
+  make_ready(linear);
+  WholePass pass = any_pass();
+  std::vector<std::vector<float>> gradients;
+  for (bool apart : {false, true}) {
+    Parameter norm({kIn}, {whole_vector("norm", kIn)}, Init::ones(), true);
+    norm.materialize_trained(DType::f32);
+    initialize(norm, Random(2));
+    LinearInput normed(input(), InputNorm{norm.value, 1e-5f, 0});
+    Tape tape;
+    Tensor y, dy = Tensor::empty({kRows, 8});
+    fill(dy, 1);
+    {
+      Recording recording(&tape);
+      y = linear.gated(apart ? LinearInput(normed.rows()) : normed, pass, Activation::silu);
+    }
+    tape.backward(y, dy);
+    gradients.push_back(values_of(norm.gradient));
+  }
+  EXPECT_EQ(gradients[0], gradients[1]);
+  EXPECT_NE(gradients[0], std::vector<float>(size_t(kIn)));
 }
 
 TEST(Linear, AppliesAdaptersToTheirSections) {

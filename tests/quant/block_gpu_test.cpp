@@ -84,6 +84,29 @@ TEST_P(GpuBlocks, GiveARowTheSameBitsInAnyCompany) {
   }
 }
 
+/// Of one part, as gates take, and of two.
+TEST_P(GpuBlocks, NormalizeARowAndGateProductsToTheBit) {
+  const BlockFormat& format = *find_block_format(GetParam());
+  for (int64_t in : {int64_t{2048}, format.elements * 3}) {
+    Runtime runtime({Backend::cuda}, 1 << 28);
+    BlockWeight one(in, {{&format, {whole_matrix("w", 9024, in)}}}),
+        two(in, {{&format, {whole_matrix("w", 70, in)}}, {&format, {whole_matrix("v", 2120, in)}}});
+    for (BlockWeight* weight : {&one, &two}) {
+      weight->materialize(DType::bf16);
+      Inventory inventory;
+      weight->list(inventory);
+      fill(inventory, weight == &one ? std::vector{&format} : std::vector{&format, &format});
+      weight->prepare();
+    }
+    Tensor x = noise({1, in}, DType::bf16, 9), bias = noise({9024}, DType::f32, 2);
+    InputNorm norm{noise({in}, DType::f32, 3), 1e-5f, 0};
+    Tensor normed = normalized(x, norm);
+    EXPECT_EQ(values_of(one.multiply_normed(x, norm, {&bias, Activation::silu})),
+              values_of(gated_activate(one.multiply(normed, {.bias = &bias}), Activation::silu)));
+    EXPECT_EQ(values_of(two.multiply_normed(x, norm, {})), values_of(two.multiply(normed, {})));
+  }
+}
+
 /// Few rows are multiplied by the blocks themselves.
 TEST(GpuBlockSlabs, MultiplyAsTheBlocksDo) {
   if (accelerators().gpus.empty()) GTEST_SKIP() << accelerators().why_none;
