@@ -132,7 +132,7 @@ class FewRows {
   template <class Layout>
   void multiply(const RecordSource<Layout>& source, int columns) {
     p_.columns = columns;
-    bool done = p_.rows == 1   ? launch<OneTile<Layout>>(SplittingSource<Layout, 1>{source})
+    bool done = p_.rows == 1   ? multiply_row(source)
                 : p_.rows <= 8 ? launch<OneTile<Layout>>(SplittingSource<Layout, 8>{source})
                                : false;
     if (!done) stream_x(source);
@@ -150,12 +150,21 @@ class FewRows {
 
  private:
   static constexpr int kStaged = 80 * 1024;  ///< bytes of the weight in a block, of which a multiprocessor has two
-  template <class Layout>
-  using OneTile = Sharing<1, 1, RecordSource<Layout>::kTileBytes, kStaged / RecordSource<Layout>::kTileBytes>;
+  /// Where a multiprocessor has one block of the product, so that more is on its way while the kernel before runs.
+  static constexpr int kStagedAlone = 104 * 1024;
+  template <class Layout, int staged = kStaged>
+  using OneTile = Sharing<1, 1, RecordSource<Layout>::kTileBytes, staged / RecordSource<Layout>::kTileBytes>;
   NarrowProduct p_;
   std::byte* workspace_;
   cudaStream_t stream_;
   int split_ = 0;  ///< bytes of a group of x in the workspace
+
+  template <class Layout>
+  bool multiply_row(const RecordSource<Layout>& source) {
+    SplittingSource<Layout, 1> splitting{source};
+    bool alone = p_.columns <= kMultiprocessors * kWeightRows;
+    return (alone && launch<OneTile<Layout, kStagedAlone>>(splitting)) || launch<OneTile<Layout>>(splitting);
+  }
 
   /// False, and nothing done, where x takes more shared memory than there is.
   template <class S, bool normed = false, class Source>
