@@ -33,8 +33,7 @@ CASES = {  # row: what, job, vocabulary, settings, the bars for speed and memory
 }
 MODES = {"1": ["compile-padded", "compile"], "2": ["compile"], "3": ["compile-padded", "compile"],
          "4": ["compile", "compile-cudnn"]}  # the likely best first, the only one of --quick
-COMMON = ["training.accumulation=1", "training.checkpoint=none", "training.dtype=bf16", "training.steps=2000",
-          "schedule.warmup_steps=20", JOB_DEVICE]
+COMMON = ["training.accumulation=1", "training.checkpoint=none", "training.dtype=bf16", "training.steps=2000", JOB_DEVICE]
 
 
 def peer(folder, mode, steps):
@@ -55,6 +54,9 @@ def peer(folder, mode, steps):
     peer.job["bf16"] &= how != "f32"
     loss_of = torch.compile(peer.loss, dynamic=False) if how in ("compile", "fp8") else peer.loss
     optimizer, batches = peer.optimizer(), peer.batches(folder)
+    if how == "f32":  # row by row, for the memory
+        peer.job["accumulation"] *= peer.job["micro_batch"]
+        batches = batches.flatten(1, 2).unsqueeze(2)
     steps = min(int(steps), len(batches))
     losses, ends = [], []
     with sdpa_kernel(attention) if attention else contextlib.nullcontext():
