@@ -169,6 +169,8 @@ std::unique_ptr<Tokenizer::Parts> read_gguf_vocabulary(const GgufFields& fields)
   parts->end = named_token(fields, "eos_token_id", tokens);
   parts->pad = named_token(fields, "padding_token_id", tokens);
   parts->mask = named_token(fields, "mask_token_id", tokens);
+  parts->cls = named_token(fields, "cls_token_id", tokens);
+  parts->sep = named_token(fields, "seperator_token_id", tokens);  // so spelt by llama.cpp
   return parts;
 }
 

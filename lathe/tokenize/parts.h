@@ -26,7 +26,7 @@ struct Tokenizer::Parts {
   bool lossless = false;
   tokenize::TokenTexts decoded;
   tokenize::PostProcessor post;
-  std::optional<TokenId> begin, end, unknown, pad, mask;
+  std::optional<TokenId> begin, end, unknown, pad, mask, cls, sep;
 
   /// The file as it was read; or, empty until it is asked for, made of `skeleton` (see read_skeleton()) and tables.
   mutable std::string json;

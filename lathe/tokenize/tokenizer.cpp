@@ -37,6 +37,8 @@ void guess_names(Tokenizer::Parts& parts) {
   guess(parts.end, {"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]"});
   guess(parts.pad, {"<pad>", "[PAD]", "<|pad|>"});
   guess(parts.mask, {"<mask>", "[MASK]"});
+  guess(parts.cls, {"[CLS]"});
+  guess(parts.sep, {"[SEP]"});
 }
 
 std::unique_ptr<Tokenizer::Parts> finished(std::unique_ptr<Tokenizer::Parts> parts) {

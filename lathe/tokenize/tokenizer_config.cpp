@@ -32,13 +32,18 @@ void read_tokenizer_config(std::string_view json, const std::string& name, Token
   read_name(config, "eos_token", parts, parts.end);
   read_name(config, "pad_token", parts, parts.pad);
   read_name(config, "mask_token", parts, parts.mask);
+  read_name(config, "cls_token", parts, parts.cls);
+  read_name(config, "sep_token", parts, parts.sep);
 }
 
 std::string tokenizer_config_json(const Tokenizer::Parts& parts) {
-  return text(
-      "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"bos_token\": ", name_or_null(parts, parts.begin),
-      ",\n  \"eos_token\": ", name_or_null(parts, parts.end),
-      ",\n  \"unk_token\": ", name_or_null(parts, parts.unknown), ",\n  \"clean_up_tokenization_spaces\": false\n}\n");
+  std::string json = text("{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"bos_token\": ",
+                          name_or_null(parts, parts.begin), ",\n  \"eos_token\": ", name_or_null(parts, parts.end),
+                          ",\n  \"unk_token\": ", name_or_null(parts, parts.unknown));
+  for (auto [key, id] : {std::pair("pad_token", parts.pad), std::pair("mask_token", parts.mask),
+                         std::pair("cls_token", parts.cls), std::pair("sep_token", parts.sep)})
+    if (id) json += text(",\n  \"", key, "\": ", name_or_null(parts, id));
+  return json + ",\n  \"clean_up_tokenization_spaces\": false\n}\n";
 }
 
 }  // namespace lathe::tokenize

@@ -93,6 +93,13 @@ TEST(GgufVocabulary, IsReadForEachKind) {
   EXPECT_EQ(pieces(of("gguf_t5"), " a  b"), "▁a|<unk>|b");
 }
 
+TEST(GgufVocabulary, NamesItsSpecialTokensInWhatItIsSavedAs) {  // transformers guesses none of them
+  const TemporaryDirectory folder;
+  parsed(seed("gguf_bert"), TokenizerFormat::gguf).save(folder.path("saved"));
+  const std::string config = read_text(folder.path("saved/tokenizer_config.json"));
+  for (const char* name : {R"("cls_token": "[CLS]")", R"("sep_token": "[SEP]")"}) EXPECT_THAT(config, HasSubstr(name));
+}
+
 /// A vocabulary of one kind of GGUF file, "llama", with tokens that tests choose.
 std::string gguf_of(const std::vector<std::string>& tokens, const std::vector<std::pair<const char*, int64_t>>& ids) {
   GgufMetadata metadata;
