@@ -55,8 +55,11 @@ std::unique_ptr<Tokenizer::Parts> read_skeleton(std::string skeleton, ModelTable
 /// The tokenizer.json of what read_skeleton() made.
 std::string completed_skeleton(const Tokenizer::Parts& parts);
 
-/// Names of begin, end and other tokens, from the text of a tokenizer_config.json; what it does not say stays.
-void read_tokenizer_config(std::string_view json, const std::string& name, Tokenizer::Parts& parts);
+/// Takes begin, end and other tokens as the files beside a tokenizer name them; what they do not say stays.
+void name_tokens(const struct VocabularySettings& settings, Tokenizer::Parts& parts);
+/// The same of a bare vocabulary, which has the usual ones where no file says another.
+void name_usual_tokens(const VocabularySettings& settings, const std::vector<struct UsualToken>& usual,
+                       Tokenizer::Parts& parts);
 
 /// A tokenizer_config.json that lets transformers open the directory.
 std::string tokenizer_config_json(const Tokenizer::Parts& parts);

@@ -1,5 +1,6 @@
 #include "lathe/tokenize/sentencepiece.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -116,8 +117,72 @@ std::unique_ptr<Tokenizer::Parts> sentencepiece_tokenizer(SentencePieceModel mod
   return read_skeleton(std::move(skeleton), std::move(tables), name);
 }
 
+namespace {
+
+const std::vector<UsualToken> kOfT5 = {{"eos_token", "</s>"}, {"unk_token", "<unk>"}, {"pad_token", "<pad>"}};
+const std::vector<UsualToken> kOfLlama = {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"unk_token", "<unk>"}};
+const std::vector<UsualToken> kOfGemma = {
+    {"bos_token", "<bos>"}, {"eos_token", "<eos>"}, {"unk_token", "<unk>"}, {"pad_token", "<pad>"}};
+
+constexpr int64_t kUsualSentinels = 100;
+constexpr int64_t kMostSentinels = 10000;
+
+/// The tokens that T5 puts in the place of what is left out, behind the vocabulary, the first last.
+void add_sentinels(const VocabularySettings& settings, const std::string& name, size_t pieces,
+                   std::vector<AddedToken>& added) {
+  for (const AddedToken& token : added)
+    if (token.content == "<extra_id_0>" && token.id != pieces) return;
+  const int64_t count = settings.extra_ids.value_or(kUsualSentinels);
+  require(count >= 0 && count <= kMostSentinels, name, ": extra_ids ", count, " must be from 0 to ", kMostSentinels);
+  std::erase_if(added, [](const AddedToken& token) { return token.content.starts_with("<extra_id_"); });
+  for (int64_t i = count; i-- > 0; ++pieces)
+    added.push_back({.content = text("<extra_id_", i, ">"), .id = static_cast<TokenId>(pieces), .special = true});
+}
+
+/// Adds to the tokens of the model's own file what others name.
+void add_named(const VocabularySettings& settings, const std::vector<UsualToken>& usual, const Vocabulary& vocabulary,
+               std::vector<AddedToken>& added) {
+  for (AddedToken& token : added_tokens_of(settings, usual, vocabulary)) {
+    const auto there =
+        std::find_if(added.begin(), added.end(), [&](const AddedToken& other) { return other.id == token.id; });
+    if (there == added.end())
+      added.push_back(std::move(token));
+    else
+      *there = std::move(token);
+  }
+}
+
+/// Tokens around texts and where a space goes, of the kinds that transformers has a class for.
+void apply(const VocabularySettings& settings, const std::string& name, SentencePieceModel& model) {
+  const std::string& kind = settings.tokenizer_class;
+  SentencePieceOptions& options = model.options;
+  const bool t5 = kind == "T5", llama = kind == "Llama" || kind == "CodeLlama", gemma = kind == "Gemma";
+  const std::vector<UsualToken>& usual = t5 ? kOfT5 : gemma ? kOfGemma : kOfLlama;
+  const Vocabulary vocabulary = piece_vocabulary(model.pieces, name);
+  options.added = added_pieces(model.pieces);
+  add_named(settings, usual, vocabulary, options.added);
+  if (t5) add_sentinels(settings, name, model.pieces.size(), options.added);
+  const auto add = [&](bool wanted, const char* role, const char* spelling, std::vector<TokenId>& where) {
+    if (!wanted) return;
+    const std::string token = settings.name(role, spelling);
+    const auto one = std::find_if(options.added.begin(), options.added.end(),
+                                  [&](const AddedToken& added) { return added.content == token; });
+    require(one != options.added.end(), name, ": texts are to have a ", role, ", but \"", token,
+            "\" is none of the special tokens");
+    where.push_back(one->id);
+  };
+  add(settings.add_bos_token.value_or(llama || gemma), "bos_token", gemma ? "<bos>" : "<s>", options.before);
+  add(settings.add_eos_token.value_or(t5), "eos_token", gemma ? "<eos>" : "</s>", options.after);
+  if (!llama) return;
+  options.add_dummy_prefix = settings.add_prefix_space.value_or(options.add_dummy_prefix);
+  if (options.add_dummy_prefix) options.prepend_scheme = settings.legacy.value_or(false) ? "always" : "first";
+}
+
+}  // namespace
+
 /// ModelProto { repeated SentencePiece pieces = 1; TrainerSpec trainer_spec = 2; NormalizerSpec normalizer_spec = 3; }
-std::unique_ptr<Tokenizer::Parts> read_sentencepiece_model(std::string_view bytes, const std::string& name) {
+std::unique_ptr<Tokenizer::Parts> read_sentencepiece_model(std::string_view bytes, const std::string& name,
+                                                           const VocabularySettings& settings) {
   SentencePieceModel model;
   ProtobufReader reader(bytes, name);
   while (const auto field = reader.next()) {
@@ -126,6 +191,8 @@ std::unique_ptr<Tokenizer::Parts> read_sentencepiece_model(std::string_view byte
     if (field->number == 3) read_normalizer_spec(field->bytes, name, model.options);
   }
   require(!model.pieces.empty(), name, " has no pieces: is this a SentencePiece model?");
+  const bool said = settings.has_config || !settings.tokenizer_class.empty() || !settings.tokens.empty();
+  if (said) apply(settings, name, model);
   return sentencepiece_tokenizer(std::move(model), name);
 }
 

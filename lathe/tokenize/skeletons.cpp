@@ -1,5 +1,7 @@
 #include "lathe/tokenize/skeletons.h"
 
+#include <algorithm>
+
 #include "lathe/base/base64.h"
 #include "lathe/base/error.h"
 #include "lathe/tokenize/json_text.h"
@@ -27,13 +29,15 @@ std::string added_json(const std::vector<AddedToken>& added) {
 
 /// A TemplateProcessing that puts tokens around each text; null when there are none.
 std::string template_json(const std::vector<TokenId>& before, const std::vector<TokenId>& after,
-                          const Vocabulary& vocabulary) {
+                          const std::vector<AddedToken>& added, const Vocabulary& vocabulary) {
   if (before.empty() && after.empty()) return "null";
   std::string named;
   const auto pieces = [&](const char* sequence, int type) {
     std::string list;
     const auto add = [&](TokenId id) {
-      const std::string quoted = json_quoted(vocabulary.spelling(id));
+      const auto one =
+          std::find_if(added.begin(), added.end(), [&](const AddedToken& token) { return token.id == id; });
+      const std::string quoted = json_quoted(one == added.end() ? vocabulary.spelling(id) : one->content);
       list += text(list.empty() ? "" : ",", "{\"SpecialToken\":{\"id\":", quoted, ",\"type_id\":", type, "}}");
       const std::string entry = text(quoted, ":{\"id\":", quoted, ",\"ids\":[", id, "],\"tokens\":[", quoted, "]}");
       if (named.find(entry) == std::string::npos) named += (named.empty() ? "" : ",") + entry;
@@ -83,6 +87,8 @@ std::string sentencepiece_normalizer(const SentencePieceOptions& options) {
     add(R"({"type":"Replace","pattern":{"Regex":"\\A +| +\\z"},"content":""})");
     add(R"({"type":"Replace","pattern":{"Regex":" {2,}"},"content":" "})");
   }
+  const bool marked_later = !options.prepend_scheme.empty();
+  if (marked_later) return R"({"type":"Sequence","normalizers":[)" + steps + "]}";
   if (options.add_dummy_prefix) add(text(R"({"type":"Prepend","prepend":")", kMark, "\"}"));
   add(text(R"({"type":"Replace","pattern":{"String":" "},"content":")", kMark, "\"}"));
   return R"({"type":"Sequence","normalizers":[)" + steps + "]}";
@@ -99,30 +105,37 @@ std::string sentencepiece_decoder(const SentencePieceOptions& options) {
 }  // namespace
 
 std::string word_piece_skeleton(const Vocabulary& vocabulary, const WordPieceOptions& options) {
-  std::vector<AddedToken> added;
-  for (const char* token : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}) {
-    if (const auto id = vocabulary.id(token)) added.push_back({.content = token, .id = *id, .special = true});
+  std::vector<AddedToken> added = options.added;
+  if (added.empty()) {
+    for (const char* token : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"})
+      if (const auto id = vocabulary.id(token)) added.push_back({.content = token, .id = *id, .special = true});
   }
-  const auto cls = vocabulary.id("[CLS]"), sep = vocabulary.id("[SEP]");
+  const auto begin = vocabulary.id(options.begin), end = vocabulary.id(options.end);
   std::string post = "null";
-  if (cls && sep) {
-    post = text(R"({"type":"BertProcessing","sep":["[SEP]",)", *sep, R"(],"cls":["[CLS]",)", *cls, "]}");
+  if (begin && end) {
+    post = text(R"({"type":"BertProcessing","sep":[)", json_quoted(options.end), ',', *end, R"(],"cls":[)",
+                json_quoted(options.begin), ',', *begin, "]}");
   }
-  return text(head(added), R"("normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,)",
-              R"("strip_accents":)", options.strip_accents ? flag(*options.strip_accents) : "null", R"(,"lowercase":)",
+  return text(head(added), R"("normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":)",
+              flag(options.split_chinese), R"(,"strip_accents":)",
+              options.strip_accents ? flag(*options.strip_accents) : "null", R"(,"lowercase":)",
               flag(options.lowercase.value_or(!has_capitals(vocabulary))),
               R"(},"pre_tokenizer":{"type":"BertPreTokenizer"},"post_processor":)", post,
               R"(,"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},)",
-              R"("model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##",)",
-              R"("max_input_chars_per_word":100}})");
+              R"("model":{"type":"WordPiece","unk_token":)", json_quoted(options.unknown),
+              R"(,"continuing_subword_prefix":"##","max_input_chars_per_word":100}})");
 }
 
 std::string sentencepiece_skeleton(const SentencePieceOptions& options, const Vocabulary& vocabulary) {
   const std::string unknown = options.unknown ? json_quoted(vocabulary.spelling(*options.unknown)) : "null";
   const bool splits = options.unigram && marks_only_begin(vocabulary);
-  const std::string pre_tokenizer = splits ? text(R"({"type":"Split","pattern":{"String":")", kMark,
-                                                  R"("},"behavior":"MergedWithNext","invert":false})")
-                                           : "null";
+  std::string pre_tokenizer = "null";
+  if (splits)
+    pre_tokenizer =
+        text(R"({"type":"Split","pattern":{"String":")", kMark, R"("},"behavior":"MergedWithNext","invert":false})");
+  if (!options.prepend_scheme.empty())
+    pre_tokenizer = text(R"({"type":"Metaspace","replacement":")", kMark, R"(","prepend_scheme":")",
+                         options.prepend_scheme, R"(","split":)", flag(splits), '}');
   const std::string model =
       options.unigram
           ? text(R"({"type":"Unigram","unk_id":)", options.unknown ? std::to_string(*options.unknown) : "null",
@@ -132,13 +145,26 @@ std::string sentencepiece_skeleton(const SentencePieceOptions& options, const Vo
                  flag(options.byte_fallback), ",\"ignore_merges\":false");
   return text(head(options.added), "\"normalizer\":", sentencepiece_normalizer(options),
               ",\n\"pre_tokenizer\":", pre_tokenizer,
-              ",\n\"post_processor\":", template_json(options.before, options.after, vocabulary),
+              ",\n\"post_processor\":", template_json(options.before, options.after, options.added, vocabulary),
               ",\n\"decoder\":", sentencepiece_decoder(options), ",\n\"model\":", model, "}}");
 }
 
+std::string roberta_processor(const Vocabulary& vocabulary, const std::string& begin, const std::string& end,
+                              bool add_prefix_space) {
+  const auto first = vocabulary.id(begin), last = vocabulary.id(end);
+  require(first && last, "the vocabulary has no ", first ? end : begin, ", which texts ", first ? "end" : "begin",
+          " with");
+  return text(R"({"type":"RobertaProcessing","sep":[)", json_quoted(end), ',', *last, R"(],"cls":[)",
+              json_quoted(begin), ',', *first, R"(],"trim_offsets":true,"add_prefix_space":)", flag(add_prefix_space),
+              '}');
+}
+
 std::string byte_level_skeleton(const ByteLevelOptions& options, const Vocabulary& vocabulary) {
-  return text(head(options.added), "\"normalizer\":null,\n\"pre_tokenizer\":", options.pre_tokenizer,
-              ",\n\"post_processor\":", template_json(options.before, options.after, vocabulary),
+  const std::string post = options.post_processor.empty()
+                               ? template_json(options.before, options.after, options.added, vocabulary)
+                               : options.post_processor;
+  return text(head(options.added), "\"normalizer\":", options.normalizer,
+              ",\n\"pre_tokenizer\":", options.pre_tokenizer, ",\n\"post_processor\":", post,
               ",\n\"decoder\":", kBytesDecoder,
               R"(,"model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,)",
               R"("end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"ignore_merges":)",

@@ -5,17 +5,15 @@
 
 #include "lathe/base/durable_file.h"
 #include "lathe/base/error.h"
-#include "lathe/base/text_input.h"
 #include "lathe/base/utf8.h"
 #include "lathe/tokenize/parts.h"
 #include "lathe/tokenize/tokenizer_files.h"
+#include "lathe/tokenize/vocabulary_settings.h"
 
 namespace lathe {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int64_t kLargestFile = int64_t{1} << 30;
 
 uint64_t next_number() {
   static std::atomic<uint64_t> number = 0;
@@ -67,8 +65,10 @@ Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::load(const std::string& path) {
   const tokenize::TokenizerFile file = tokenize::find_tokenizer_file(path);
-  std::unique_ptr<Parts> parts = finished(tokenize::read_tokenizer_file(file));
-  if (!file.config.empty()) tokenize::read_tokenizer_config(read_text(file.config, kLargestFile), file.config, *parts);
+  if (file.format == TokenizerFormat::gguf) return Tokenizer(finished(tokenize::read_tokenizer_file(file, {})));
+  const tokenize::VocabularySettings settings = tokenize::read_vocabulary_settings(file.directory);
+  std::unique_ptr<Parts> parts = finished(tokenize::read_tokenizer_file(file, settings));
+  tokenize::name_tokens(settings, *parts);
   return Tokenizer(std::move(parts));
 }
 

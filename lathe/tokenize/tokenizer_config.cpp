@@ -1,21 +1,19 @@
-#include <nlohmann/json.hpp>
-
 #include "lathe/base/error.h"
-#include "lathe/base/json.h"
 #include "lathe/tokenize/json_text.h"
 #include "lathe/tokenize/parts.h"
+#include "lathe/tokenize/vocabulary_settings.h"
 
 namespace lathe::tokenize {
 namespace {
 
-/// The id of a token that a tokenizer_config.json names: as text, or as an object with "content". Some files name
-/// tokens that the tokenizer does not have.
-void read_name(const nlohmann::json& config, const char* key, const Tokenizer::Parts& parts,
-               std::optional<TokenId>& id) {
-  const auto found = config.find(key);
-  if (found == config.end()) return;
-  const nlohmann::json& name = found->is_object() && found->contains("content") ? found->at("content") : *found;
-  if (name.is_string()) id = parts.vocabulary.id(name.get<std::string>());
+std::optional<TokenId>* token_of(Tokenizer::Parts& parts, std::string_view role) {
+  if (role == "bos_token") return &parts.begin;
+  if (role == "eos_token") return &parts.end;
+  if (role == "unk_token") return &parts.unknown;
+  if (role == "pad_token") return &parts.pad;
+  if (role == "mask_token") return &parts.mask;
+  if (role == "cls_token") return &parts.cls;
+  return role == "sep_token" ? &parts.sep : nullptr;
 }
 
 std::string name_or_null(const Tokenizer::Parts& parts, const std::optional<TokenId>& id) {
@@ -24,16 +22,19 @@ std::string name_or_null(const Tokenizer::Parts& parts, const std::optional<Toke
 
 }  // namespace
 
-void read_tokenizer_config(std::string_view json, const std::string& name, Tokenizer::Parts& parts) {
-  // Not simdjson: these files hold numbers beyond 64 bits (model_max_length), which it refuses.
-  const nlohmann::json config = lathe::parse_json(json, name);
-  require(config.is_object(), name, " is no JSON object");
-  read_name(config, "bos_token", parts, parts.begin);
-  read_name(config, "eos_token", parts, parts.end);
-  read_name(config, "pad_token", parts, parts.pad);
-  read_name(config, "mask_token", parts, parts.mask);
-  read_name(config, "cls_token", parts, parts.cls);
-  read_name(config, "sep_token", parts, parts.sep);
+void name_tokens(const VocabularySettings& settings, Tokenizer::Parts& parts) {
+  for (const NamedToken& token : settings.tokens) {
+    std::optional<TokenId>* id = token_of(parts, token.role);
+    // Some files name tokens that the tokenizer does not have; what a text becomes without a token its own file says.
+    if (id && token.role != "unk_token" && !token.token.content.empty()) *id = parts.vocabulary.id(token.token.content);
+  }
+}
+
+void name_usual_tokens(const VocabularySettings& settings, const std::vector<UsualToken>& usual,
+                       Tokenizer::Parts& parts) {
+  for (const UsualToken& token : usual)
+    if (std::optional<TokenId>* id = token_of(parts, token.role); id && token.role != std::string_view("unk_token"))
+      *id = parts.vocabulary.id(settings.name(token.role, token.spelling));
 }
 
 std::string tokenizer_config_json(const Tokenizer::Parts& parts) {

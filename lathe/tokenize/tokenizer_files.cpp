@@ -70,29 +70,30 @@ TokenizerFile find_tokenizer_file(const std::string& path) {
   const bool inside = fs::is_directory(path);
   const fs::path directory = inside ? fs::path(path) : fs::path(path).parent_path();
   const fs::path file = inside ? file_in(directory) : fs::path(path);
-  const fs::path config = directory / "tokenizer_config.json";
-  const TokenizerFormat format = format_of(file);
-  const bool has_config = format != TokenizerFormat::gguf && fs::exists(config);
-  return {format, file.string(), has_config ? config.string() : std::string()};
+  return {format_of(file), file.string(), directory.string()};
 }
 
-std::unique_ptr<Tokenizer::Parts> read_tokenizer_file(const TokenizerFile& file) {
+std::unique_ptr<Tokenizer::Parts> read_tokenizer_file(const TokenizerFile& file, const VocabularySettings& said) {
   if (file.format == TokenizerFormat::gguf) return read_gguf_vocabulary(GgufFile(file.path).fields());
   const std::string content = read_text(file.path, kLargestFile);
-  if (file.format != TokenizerFormat::vocabulary_and_merges) return read_tokenizer(content, file.path, file.format);
+  if (file.format == TokenizerFormat::json) return read_tokenizer_json(content, file.path);
+  VocabularySettings settings = said;
+  if (settings.tokenizer_class.empty()) settings.tokenizer_class = tokenizer_class_of_model(file.directory);
+  if (file.format != TokenizerFormat::vocabulary_and_merges)
+    return read_tokenizer(content, file.path, file.format, settings);
   const fs::path merges = fs::path(file.path).parent_path() / "merges.txt";
-  return read_vocabulary_and_merges(content, read_text(merges.string(), kLargestFile), file.path);
+  return read_vocabulary_and_merges(content, read_text(merges.string(), kLargestFile), file.path, settings);
 }
 
 std::unique_ptr<Tokenizer::Parts> read_tokenizer(std::string_view content, const std::string& name,
-                                                 TokenizerFormat format) {
+                                                 TokenizerFormat format, const VocabularySettings& settings) {
   switch (format) {
     case TokenizerFormat::sentencepiece:
-      return read_sentencepiece_model(content, name);
+      return read_sentencepiece_model(content, name, settings);
     case TokenizerFormat::tiktoken:
       return read_tiktoken_ranks(content, name);
     case TokenizerFormat::word_pieces:
-      return read_word_pieces(content, name);
+      return read_word_pieces(content, name, settings);
     case TokenizerFormat::gguf:
       return read_gguf_vocabulary(parse_gguf(bytes_of(content), name).fields);
     default:
