@@ -6,11 +6,11 @@ target_compile_options(lathe_compiler INTERFACE
   $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow,-Werror -Werror=all-warnings>)
 
 # What nearly every file reads of the standard library takes longer to compile than most files do, so each target has it
-# precompiled. No header of the project is among these, and files list what they need all the same: all presets but release
-# and cuda build without.
+# precompiled. No header of the project is among these, and files list what they need all the same: debug, the sanitizers'
+# presets and tidy build without.
 set(LATHE_STANDARD_HEADERS <algorithm> <array> <cmath> <cstring> <filesystem> <functional> <map> <memory> <optional> <span>
                            <string> <string_view> <unordered_map> <vector>)
-if(NOT (CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_BUILD_TYPE STREQUAL "Release"))
+if(NOT (LATHE_FUZZ OR (CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_BUILD_TYPE STREQUAL "Release")))
   set(CMAKE_DISABLE_PRECOMPILE_HEADERS ON)
 endif()
 
