@@ -113,6 +113,19 @@ void read_changed(const FileTensor& tensor, const Slice& slice, DType dtype, std
   }
 }
 
+/// Zeros for the rows that the file leaves out, and what it has of the rest.
+void read_rest(const FileTensor& tensor, Slice slice, DType dtype, std::byte* to) {
+  const int64_t missing = std::clamp<int64_t>(tensor.left_out - slice.first_row, 0, slice.rows);
+  const int64_t bytes = missing * slice.columns * size_of(dtype);
+  std::memset(to, 0, size_t(bytes));
+  slice.first_row = std::max<int64_t>(slice.first_row - tensor.left_out, 0);
+  slice.rows -= missing;
+  slice.whole_rows -= tensor.left_out;
+  FileTensor rest = tensor;
+  rest.left_out = 0;
+  if (slice.rows > 0) read_slice(rest, slice, dtype, to + bytes);
+}
+
 }  // namespace
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -130,6 +143,7 @@ std::vector<int64_t> file_shape(const Slice& slice) {
 void check_fits(const FileTensor& tensor, const Slice& slice) {
   Slice as_there = slice;
   as_there.transposed = slice.transposed && !tensor.out_in;
+  as_there.whole_rows -= tensor.left_out;
   require(tensor.shape == file_shape(as_there), tensor.file, ": tensor \"", tensor.name, "\" is ",
           shape_text(tensor.shape), "; the model needs ", shape_text(file_shape(as_there)));
   if (const BlockFormat* format = find_block_format(tensor.type); format && !tensor.elements()) {
@@ -144,6 +158,7 @@ void check_fits(const FileTensor& tensor, const Slice& slice) {
 }
 
 void read_slice(const FileTensor& tensor, const Slice& slice, DType dtype, std::byte* to) {
+  if (tensor.left_out > 0) return read_rest(tensor, slice, dtype, to);
   if (tensor.change) return read_changed(tensor, slice, dtype, to);
   const BlockFormat* format = find_block_format(tensor.type);
   if (format && (dtype == DType::u8 || !tensor.elements())) return read_blocks(tensor, *format, slice, dtype, to);

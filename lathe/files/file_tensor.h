@@ -21,6 +21,7 @@ struct FileTensor {
   bool out_in = false;                            ///< a matrix lies as [out, in], whatever its Slice says of files
   std::function<int64_t(int64_t)> row = nullptr;  ///< where it holds a row of the model's tensor; null: at the same
   float add = 0;                                  ///< the model's numbers are these plus that
+  int64_t left_out = 0;                           ///< first rows of the model's tensor that the file has not: zeros
   /// What an adapter makes of a row of the model's tensor, a matrix, afterwards; null: nothing.
   std::function<void(int64_t row, std::span<float> numbers)> change = nullptr;
 

@@ -68,15 +68,16 @@ struct Rewriter {
   /// Whether its bytes in the other file are the ones wanted.
   bool same() const {
     return from->out_in && from->type == name_of(type) && bool(from->row) == bool(name.file_row) &&
-           from->add == name.add && !from->change;
+           from->add == name.add && from->left_out == left_out() && !from->change;
   }
+  int64_t left_out() const { return name.left_out ? name.left_out(config) : 0; }
 
   void operator()(const std::function<void(Bytes)>& write) const {
     if (same()) return write(from->bytes);
     std::vector<int64_t> rows = model_rows(name, config, whole.rows);
     if (whole.vector) return write_vector(rows, write);
     std::vector<float> block(size_t(kRowsAtOnce * whole.columns));
-    for (int64_t first = 0; first < whole.rows; first += kRowsAtOnce) {
+    for (int64_t first = left_out(); first < whole.rows; first += kRowsAtOnce) {
       int64_t count = std::min(kRowsAtOnce, whole.rows - first);
       if (!name.file_row)
         read_rows(*from, whole, first, count, block.data());
@@ -114,7 +115,7 @@ std::string name_in_file(const GgufForm& form, const std::string& ours, GgufName
 
 GgufTensorSource source_of(const std::string& name, std::vector<Rewriter> parts, GgmlType wanted) {
   const Rewriter& first = parts.front();
-  std::vector<int64_t> shape = {first.whole.rows};
+  std::vector<int64_t> shape = {first.whole.rows - first.left_out()};
   if (!first.whole.vector) shape.push_back(first.whole.columns);
   if (first.name.model.find('#') != std::string::npos) shape.insert(shape.begin(), int64_t(parts.size()));
   GgmlType type = gguf_type_of(name, shape, wanted, first.config.tie_word_embeddings);

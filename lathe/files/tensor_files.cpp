@@ -180,6 +180,7 @@ void TensorFiles::add_gguf() {
       FileTensor tensor{
           entry.name, gguf_->path(entry), name_of(entry.type), entry.shape, gguf_->bytes(entry), true, nullptr,
           name.add};
+      if (name.left_out) tensor.left_out = name.left_out(config);
       if (name.file_row) tensor.row = [map = name.file_row, config](int64_t row) { return map(config, row); };
       if (ours.find('#') == std::string::npos)
         add_named(std::move(tensor), ours);

@@ -180,6 +180,41 @@ void write_bidirectional(const ModelConfig& c, nlohmann::json& json) {
   write_labels(c, json);
 }
 
+void read_bidirectional_gguf(const GgufFile& file, const std::string& architecture, ModelConfig& c) {
+  require(!file.fields().boolean("bert.attention.causal", false), file.path(),
+          ": bert.attention.causal is true; only encoders are supported");
+  c.type_vocab_size = file.fields().integer("tokenizer.ggml.token_type_count", 0);
+  c.pad_token_id = file.fields().integer("tokenizer.ggml.padding_token_id", c.pad_token_id);
+  c.architecture = architecture;
+}
+
+/// Files hold the encoder alone; llama.cpp's GELU is the exact one.
+void write_bidirectional_gguf(const ModelConfig& c, int64_t token_types, GgufMetadata& metadata) {
+  require(task_of(c) == Task::hidden, c.model_type, ": the head of ", architecture_of(c),
+          " cannot be kept in a GGUF file; only encoders (...Model) can");
+  require(c.hidden_act == "gelu", c.model_type, ": hidden_act ", c.hidden_act,
+          " cannot be kept in a GGUF file, whose bert architecture has gelu");
+  write_gguf_sizes(c, "bert", GgufNorm::layer, metadata);
+  metadata.set_bool("bert.attention.causal", false);
+  metadata.set_u32("tokenizer.ggml.token_type_count", token_types);
+}
+
+std::vector<GgufName> bert_gguf_names(const std::string& model) {
+  const std::string embeddings = model + ".embeddings.", layer = model + ".encoder.layer.*.";
+  return {{embeddings + "word_embeddings", "token_embd"},
+          {embeddings + "position_embeddings", "position_embd"},
+          {embeddings + "token_type_embeddings", "token_types"},
+          {embeddings + "LayerNorm", "token_embd_norm"},
+          {layer + "attention.self.query", "blk.*.attn_q"},
+          {layer + "attention.self.key", "blk.*.attn_k"},
+          {layer + "attention.self.value", "blk.*.attn_v"},
+          {layer + "attention.output.dense", "blk.*.attn_output"},
+          {layer + "attention.output.LayerNorm", "blk.*.attn_output_norm"},
+          {layer + "intermediate.dense", "blk.*.ffn_up"},
+          {layer + "output.dense", "blk.*.ffn_down"},
+          {layer + "output.LayerNorm", "blk.*.layer_output_norm"}};
+}
+
 void write_labels(const ModelConfig& c, nlohmann::json& json) {
   json["pad_token_id"] = c.pad_token_id >= 0 ? nlohmann::json(c.pad_token_id) : nlohmann::json(nullptr);
   json["id2label"] = json["label2id"] = nlohmann::json::object();

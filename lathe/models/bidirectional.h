@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lathe/models/config.h"
+#include "lathe/models/gguf_form.h"
 #include "lathe/models/heads.h"
 #include "lathe/models/norm.h"
 #include "lathe/models/parts.h"
@@ -108,6 +109,11 @@ void complete_bidirectional(ModelConfig& config);
 /// The fields of config.json that BERT, RoBERTa and Longformer share.
 void read_bidirectional(const nlohmann::json& json, ModelConfig& config);
 void write_bidirectional(const ModelConfig& config, nlohmann::json& json);
+/// Their form in GGUF files, llama.cpp's architecture "bert", which holds encoders alone. Reading names `architecture`,
+/// the class without a head; the names are those of layers called as BERT's, below `model`: "bert".
+void read_bidirectional_gguf(const GgufFile& file, const std::string& architecture, ModelConfig& config);
+void write_bidirectional_gguf(const ModelConfig& config, int64_t token_types, GgufMetadata& metadata);
+std::vector<GgufName> bert_gguf_names(const std::string& model);
 /// id2label and label2id, of every family with classifiers.
 void write_labels(const ModelConfig& config, nlohmann::json& json);
 

@@ -21,6 +21,8 @@ struct GgufName {
   /// Which row of the file's tensor is a row of the model's; null: the same. A one-to-one map.
   int64_t (*file_row)(const ModelConfig& config, int64_t row) = nullptr;
   float add = 0;  ///< the model's numbers are the file's plus this
+  /// How many first rows of the model's tensor the file leaves out, which no text reads; null: none.
+  int64_t (*left_out)(const ModelConfig& config) = nullptr;
 };
 
 /// How a family's models lie in GGUF files: a part of its one file.

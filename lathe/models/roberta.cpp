@@ -52,6 +52,30 @@ void write(const ModelConfig& c, nlohmann::json& json) {
   json["max_position_embeddings"] = c.max_position_embeddings + first_position(c);
 }
 
+/// Files of RoBERTa's kind and of BERT's are told apart by their tokenizers, as there is nothing else: byte-level BPE,
+/// or XLM-RoBERTa's Unigram.
+bool is_roberta(const GgufFile& file) {
+  const std::string tokenizer = file.fields().string("tokenizer.ggml.model", "");
+  return tokenizer == "gpt2" || tokenizer == "t5";
+}
+
+void read_gguf(const GgufFile& file, ModelConfig& c) {
+  c.pad_token_id = 1;
+  read_bidirectional_gguf(file, "RobertaModel", c);
+}
+
+void write_gguf(const ModelConfig& c, GgufMetadata& metadata) {
+  write_bidirectional_gguf(c, c.type_vocab_size, metadata);
+}
+
+/// Files begin with the position of the first token.
+std::vector<GgufName> gguf_names() {
+  std::vector<GgufName> names = bert_gguf_names("roberta");
+  for (GgufName& name : names)
+    if (name.file == "position_embd") name.left_out = first_position;
+  return names;
+}
+
 const bool provided = provide_family({.model_type = "roberta",
                                       .architecture = "RobertaForMaskedLM",
                                       .tensor_prefix = "roberta.",
@@ -59,6 +83,12 @@ const bool provided = provide_family({.model_type = "roberta",
                                       .make = make,
                                       .read = read,
                                       .write = write,
+                                      .gguf = GgufForm{.architecture = "bert",
+                                                       .is = is_roberta,
+                                                       .read = read_gguf,
+                                                       .write = write_gguf,
+                                                       .names = gguf_names(),
+                                                       .keys = {"attention.causal"}},
                                       .reading = Reading::encoder});
 
 }  // namespace

@@ -91,9 +91,20 @@ std::vector<std::pair<std::string, std::string>> merges_of(const json& model) {
   return merges;
 }
 
-void add_byte_level(const json& file, GgufMetadata& metadata) {
+/// Whether texts are put together as RoBERTa's are, which llama.cpp knows by the name of their split.
+bool is_roberta(const json& file) { return type_of(file.value("post_processor", json())) == "RobertaProcessing"; }
+
+void add_byte_level(const json& file, const Tokenizer& tokenizer, GgufMetadata& metadata) {
+  const std::string split = name_of_split(file.at("pre_tokenizer"), file["model"].value("ignore_merges", false));
+  require(!is_roberta(file) || split == "gpt-2",
+          "a tokenizer that ends texts as RoBERTa's does and splits them otherwise cannot be written to a GGUF file");
   metadata.set_string(key("model"), "gpt2");
-  metadata.set_string(key("pre"), name_of_split(file.at("pre_tokenizer"), file["model"].value("ignore_merges", false)));
+  metadata.set_string(key("pre"), is_roberta(file) ? "roberta-bpe" : split);
+  if (is_roberta(file))
+    for (auto [id, name] :
+         {std::pair(tokenizer.mask_token(), "mask_token_id"), std::pair(tokenizer.begin_token(), "cls_token_id"),
+          std::pair(tokenizer.end_token(), "seperator_token_id")})
+      if (id) metadata.set_u32(key(name), *id);
   std::vector<std::string> merges;
   for (const auto& [left, right] : merges_of(file.at("model"))) merges.push_back(left + ' ' + right);
   metadata.set_strings(key("merges"), merges);
@@ -204,12 +215,15 @@ void add_unigram(const json& file, Pieces& pieces, GgufMetadata& metadata) {
 }
 
 /// Whether texts begin, and end, with a token of their own.
-void add_ends(const Tokenizer& tokenizer, GgufMetadata& metadata) {
+void add_ends(const json& file, const Tokenizer& tokenizer, GgufMetadata& metadata) {
   std::vector<TokenId> plain = tokenizer.encode("a"), whole = tokenizer.encode_with_template("a");
   bool begins = !whole.empty() && tokenizer.begin_token() && whole.front() == *tokenizer.begin_token() &&
                 (plain.empty() || plain.front() != whole.front());
   bool ends = !whole.empty() && tokenizer.end_token() && whole.back() == *tokenizer.end_token() &&
               (plain.empty() || plain.back() != whole.back());
+  require(!is_roberta(file) || (begins && ends),
+          "a tokenizer that puts texts between other tokens than its begin and end token cannot be written to a GGUF "
+          "file; bos_token and eos_token of tokenizer_config.json name those");
   metadata.set_bool(key("add_bos_token"), begins);
   metadata.set_bool(key("add_eos_token"), ends);
 }
@@ -227,7 +241,7 @@ void add_gguf_tokenizer(const Tokenizer& tokenizer, int64_t tokens, GgufMetadata
           " cannot be written to a GGUF file; byte-level BPE, BPE with byte fallback, WordPiece and Unigram can");
   Pieces pieces = pieces_of(tokenizer, tokens, fallback);
   if (byte_level)
-    add_byte_level(file, metadata);
+    add_byte_level(file, tokenizer, metadata);
   else if (words)
     add_word_pieces(file, tokenizer, pieces, metadata);
   else if (unigram)
@@ -240,7 +254,8 @@ void add_gguf_tokenizer(const Tokenizer& tokenizer, int64_t tokens, GgufMetadata
   if (tokenizer.end_token()) metadata.set_u32(key("eos_token_id"), *tokenizer.end_token());
   if (tokenizer.unknown_token()) metadata.set_u32(key("unknown_token_id"), *tokenizer.unknown_token());
   if (tokenizer.pad_token()) metadata.set_u32(key("padding_token_id"), *tokenizer.pad_token());
-  if (!words) add_ends(tokenizer, metadata);  // llama.cpp puts [CLS] and [SEP] around all texts of a WordPiece model
+  if (!words)
+    add_ends(file, tokenizer, metadata);  // llama.cpp puts [CLS] and [SEP] around all texts of a WordPiece model
 }
 
 }  // namespace lathe

@@ -13,6 +13,7 @@ const std::string kGpt2 = R"({"type":"ByteLevel","add_prefix_space":false,"trim_
 std::string sequence(const std::string& steps) { return R"({"type":"Sequence","pretokenizers":[)" + steps + "]}"; }
 
 GgufSplit gpt2() { return {kGpt2, false, false}; }
+GgufSplit roberta() { return {kGpt2, false, false, true}; }
 GgufSplit digits_then_gpt2() {
   return {sequence(R"({"type":"Digits","individual_digits":true},)" + kGpt2), false, false};
 }
@@ -61,13 +62,13 @@ const std::map<std::string, GgufSplit (*)()>& splits() {
   static const std::map<std::string, GgufSplit (*)()> all = {{"gpt-2", gpt2},
                                                              {"gpt2", gpt2},
                                                              {"phi-2", gpt2},
-                                                             {"jina-v1-en", gpt2},
+                                                             {"jina-v1-en", roberta},
                                                              {"jina-v2-es", gpt2},
                                                              {"jina-v2-de", gpt2},
-                                                             {"jina-v2-code", gpt2},
+                                                             {"jina-v2-code", roberta},
                                                              {"jina-es", gpt2},
                                                              {"jina-de", gpt2},
-                                                             {"roberta-bpe", gpt2},
+                                                             {"roberta-bpe", roberta},
                                                              {"gigachat", gpt2},
                                                              {"mpt", gpt2},
                                                              {"olmo", gpt2},

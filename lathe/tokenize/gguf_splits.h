@@ -8,7 +8,8 @@ namespace lathe::tokenize {
 struct GgufSplit {
   std::string pre_tokenizer;  // as in tokenizer.json
   bool whole_words_first = false;
-  bool begins = false;  // texts begin with the begin token unless the file says otherwise
+  bool begins = false;   // texts begin with the begin token unless the file says otherwise
+  bool roberta = false;  // between two texts stand two end tokens
 };
 
 /// Throws Error, beginning with `place`, for a name that is not known.

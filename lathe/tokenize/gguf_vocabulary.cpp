@@ -147,6 +147,11 @@ std::unique_ptr<Tokenizer::Parts> read_gpt2(const GgufFields& fields) {
   ByteLevelOptions options{.pre_tokenizer = split.pre_tokenizer, .whole_words_first = split.whole_words_first};
   options.added = added_pieces(pieces);
   read_ends(fields, pieces.size(), split.begins, false, options.before, options.after);
+  if (split.roberta && !options.before.empty() && !options.after.empty()) {
+    const auto spelt = [&](TokenId id) { return std::string(pieces[id].text); };
+    options.post_processor =
+        roberta_processor(tables.vocabulary, spelt(options.before[0]), spelt(options.after[0]), false);
+  }
   std::string skeleton = byte_level_skeleton(options, tables.vocabulary);
   return read_skeleton(std::move(skeleton), std::move(tables), fields.file());
 }

@@ -155,11 +155,12 @@ VocabularySettings read_vocabulary_settings(const std::string& directory) {
 
 std::string tokenizer_class_of_model(const std::string& directory) {
   static const std::map<std::string, std::string> classes = {
-      {"bert", "Bert"},        {"distilbert", "Bert"}, {"roberta", "Roberta"},   {"longformer", "Roberta"},
-      {"bart", "Roberta"},     {"gpt2", "GPT2"},       {"gptj", "GPT2"},         {"opt", "GPT2"},
-      {"gpt_neox", "GPTNeoX"}, {"qwen2", "Qwen2"},     {"qwen3", "Qwen2"},       {"t5", "T5"},
-      {"llama", "Llama"},      {"mistral", "Llama"},   {"mixtral", "Llama"},     {"phi3", "Llama"},
-      {"gemma", "Gemma"},      {"gemma2", "Gemma"},    {"gemma3_text", "Gemma"}, {"gemma3", "Gemma"}};
+      {"bert", "Bert"},        {"distilbert", "Bert"}, {"roberta", "Roberta"}, {"longformer", "Roberta"},
+      {"bart", "Roberta"},     {"gpt2", "GPT2"},       {"gptj", "GPT2"},       {"opt", "GPT2"},
+      {"gpt_neox", "GPTNeoX"}, {"qwen2", "Qwen2"},     {"qwen3", "Qwen2"},     {"t5", "T5"},
+      {"mt5", "T5"},           {"llama", "Llama"},     {"mistral", "Llama"},   {"mixtral", "Llama"},
+      {"phi3", "Llama"},       {"gemma", "Gemma"},     {"gemma2", "Gemma"},    {"gemma3_text", "Gemma"},
+      {"gemma3", "Gemma"}};
   const json config = object_in(directory, "config.json");
   if (config.is_null()) return "";
   const JsonFields fields(config, (fs::path(directory) / "config.json").string());

@@ -7,6 +7,7 @@
 
 #include "lathe/base/json.h"
 #include "lathe/base/threads.h"
+#include "lathe/files/gguf_model.h"
 #include "lathe/files/model_config.h"
 #include "lathe/files/tensor_files.h"
 #include "lathe/infer/encoding_pass.h"
@@ -19,6 +20,7 @@
 #include "lathe/tensor/transfer.h"
 #include "tests/support/checkout.h"
 #include "tests/support/run_counts.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/training_step.h"
 
 namespace lathe {
@@ -212,9 +214,9 @@ TEST_P(EncoderFixtures, KeepTheirConfigWhenWritten) {
 }
 
 /// What a TextReader, which finds the global tokens itself, makes of all texts.
-std::vector<float> read_texts(const Fixture& fixture, const std::string& head) {
+std::vector<float> read_texts(const Fixture& fixture, const std::string& directory, const ModelConfig& config) {
   std::vector<float> found;
-  TextReader reader(TensorFiles(fixture.directory()), fixture.config_of(head),
+  TextReader reader(TensorFiles(directory), config,
                     {.limits = {.sequences = 4}, .device = {}, .compute = DType::f32, .memory = 64 << 20},
                     [&](const Tensor& rows, const Packed&) {
                       if (!rows.is_meta()) found = values_of(rows);
@@ -223,6 +225,35 @@ std::vector<float> read_texts(const Fixture& fixture, const std::string& head) {
   for (const std::vector<uint32_t>& tokens : fixture.tokens()) texts.push_back({tokens, {}, {}});
   reader.read(texts);
   return found;
+}
+std::vector<float> read_texts(const Fixture& fixture, const std::string& head) {
+  return read_texts(fixture, fixture.directory(), fixture.config_of(head));
+}
+
+class EncodersInGguf : public EncoderFixtures {};
+INSTANTIATE_TEST_SUITE_P(Families, EncodersInGguf, testing::Values("bert", "roberta", "distilbert"),
+                         [](const auto& kind) { return std::string(kind.param); });
+
+TEST_P(EncodersInGguf, ComeBackWithTheirRowsAndTheirConfig) {
+  Fixture fixture(GetParam());
+  const ModelConfig config = fixture.config_of("hidden");
+  TemporaryDirectory folder;
+  const std::string file = folder.path("m.gguf");
+  GgufMetadata metadata = gguf_metadata(config, GgmlType::f32);
+  metadata.set_string("tokenizer.ggml.model", config.model_type == "roberta" ? "gpt2" : "bert");
+  write_gguf(file, metadata, gguf_sources(TensorFiles(fixture.directory()), config, GgmlType::f32));
+  const ModelConfig again = read_model_config(file);
+  EXPECT_EQ(again.model_type, config.model_type);
+  EXPECT_EQ(again.architecture, config.architecture);
+  EXPECT_EQ(again.max_position_embeddings, config.max_position_embeddings);
+  EXPECT_EQ(again.pad_token_id, config.pad_token_id);
+  EXPECT_EQ(read_texts(fixture, file, again), read_texts(fixture, "hidden"));
+  const TensorFiles files(file);
+  const std::string copy = folder.path("again.gguf");
+  write_gguf(copy, metadata, gguf_sources(files, again, GgmlType::f32));
+  EXPECT_EQ(content_of(copy), content_of(file)) << "from one file to another";
+  save_tensors(folder.path(), safetensors_sources(files, again, DType::f32), int64_t{1} << 30);
+  EXPECT_EQ(read_texts(fixture, folder.path(), again), read_texts(fixture, "hidden")) << "as a directory";
 }
 
 TEST(LongformerTexts, HaveGlobalTokensByTheirHead) {

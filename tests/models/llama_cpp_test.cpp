@@ -11,6 +11,7 @@
 #include "lathe/files/gguf_model.h"
 #include "lathe/files/model_config.h"
 #include "lathe/infer/encoding_pass.h"
+#include "lathe/models/task.h"
 #include "tests/models/fixture_support.h"
 #include "tests/support/checkout.h"
 #include "tests/support/program.h"
@@ -135,10 +136,11 @@ class SlowLlamaCppEncoders : public SlowLlamaCpp {
   nlohmann::json expected_ = read_json(directory_ + "/expected.json");
   ModelConfig config_ = read_model_config(directory_);
 };
-INSTANTIATE_TEST_SUITE_P(Kinds, SlowLlamaCppEncoders, testing::Values("bert"));
+INSTANTIATE_TEST_SUITE_P(Kinds, SlowLlamaCppEncoders, testing::Values("bert", "roberta", "distilbert"));
 
 TEST_P(SlowLlamaCppEncoders, ComputeTheSameRows) {
-  config_.architecture = "BertModel";
+  const std::string whole = architecture_of(config_);  // "RobertaForMaskedLM"
+  config_.architecture = whole.substr(0, whole.find("For")) + "Model";
   write(config_, directory_);
   std::vector<int32_t> tokens = tokens_of(expected_, "sequences");
   std::vector<uint32_t> ids = unsigned_of(tokens);

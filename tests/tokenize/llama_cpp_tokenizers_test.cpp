@@ -81,6 +81,25 @@ TEST(SlowLlamaCppTokenizers, KnowUnigram) {
   expect_the_same_of_both(Tokenizer::load(file), "t5");
 }
 
+TEST(SlowLlamaCppTokenizers, KnowRobertaWithItsEnds) {
+  const std::string gpt2 = shared_data("tokenizers/gpt2");
+  if (gpt2.empty()) GTEST_SKIP() << no_shared_data("tokenizers/gpt2");
+  TemporaryDirectory folder;
+  for (const char* name : {"vocab.json", "merges.txt"}) fs::copy_file(fs::path(gpt2) / name, folder.path(name));
+  const std::string end = "<|endoftext|>";
+  const json names = {{"tokenizer_class", "RobertaTokenizer"},
+                      {"bos_token", end},
+                      {"eos_token", end},
+                      {"cls_token", end},
+                      {"sep_token", end}};
+  folder.file("tokenizer_config.json", names.dump());
+  const Tokenizer tokenizer = Tokenizer::load(folder.path());
+  expect_the_same_of_both(tokenizer, "bert");
+  const std::string file = folder.path("m.gguf");
+  write_vocabulary(file, "bert", tokenizer);
+  EXPECT_EQ(Tokenizer::load(file).encode_pair("a b", "c").ids, tokenizer.encode_pair("a b", "c").ids);
+}
+
 TEST(SlowLlamaCppTokenizers, KnowByteFallback) {
   const std::string file = shared_data("tokenizers/ggml_vocab/ggml-vocab-phi-3.gguf");
   if (file.empty()) GTEST_SKIP() << no_shared_data("tokenizers/ggml_vocab/ggml-vocab-phi-3.gguf");
