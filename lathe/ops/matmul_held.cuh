@@ -48,9 +48,10 @@ struct HeldMemory {
         sums_full(empty + S::stages),
         sums_empty(sums_full + S::sum_buffers) {}
   __device__ void start_barriers() const {
-    for (int i = 0; i < S::stages; ++i) barrier_start(full + i, 1), barrier_start(empty + i, kRingWarps);
+    for (int i = 0; i < S::stages; ++i) barrier_start(full + i, 1), barrier_start(empty + i, kRingWarps * kWarpArrivals);
     for (int i = 0; i < S::sum_buffers; ++i)
-      barrier_start(sums_full + i, kRingWarps), barrier_start(sums_empty + i, S::finishing_warps);
+      barrier_start(sums_full + i, kRingWarps * kWarpArrivals),
+          barrier_start(sums_empty + i, S::finishing_warps * kWarpArrivals);
   }
 };
 
@@ -133,7 +134,7 @@ __device__ void multiply_piece(const std::byte* stage, int left, const HeldPiece
 /// By kRingWarps warps.
 template <class S>
 __device__ void multiply_tiles(const NarrowProduct& p, const HeldMemory<S>& memory) {
-  int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, tiles = tiles_of_block(p);
+  int warp = int(threadIdx.x) / 32, tiles = tiles_of_block(p);
   wait_for_earlier_kernels();
   HeldPiece<S> x[2];
   hold<S>(p, 0, x[0]);
@@ -146,14 +147,12 @@ __device__ void multiply_tiles(const NarrowProduct& p, const HeldMemory<S>& memo
       Place<S::stages> stage(2 * tile + i);
       barrier_wait(memory.full + stage.index, stage.parity);
       multiply_piece<S>(memory.stages + stage.index * S::stage_bytes, p.depth - i * kPieceDepth, x[i], sums);
-      __syncwarp();
-      if (lane == 0) barrier_arrive(memory.empty + stage.index);
+      barrier_arrive_warp(memory.empty + stage.index);
     }
     Place<S::sum_buffers> buffer(tile);
     barrier_wait(memory.sums_empty + buffer.index, buffer.parity ^ 1);
     put_sums<S>(sums, memory.sums + (buffer.index * kRingWarps + warp) * S::tile_sums, 0);
-    __syncwarp();
-    if (lane == 0) barrier_arrive(memory.sums_full + buffer.index);
+    barrier_arrive_warp(memory.sums_full + buffer.index);
   }
 }
 
@@ -228,8 +227,7 @@ __device__ void finish_tiles(const NarrowProduct& p, bool aligned, const HeldMem
 #pragma unroll
     for (int i = 0; i < S::quads_of_thread; ++i)
       sums[i] = quad_of_warps<S>(memory.sums + buffer.index * S::sums, min(number(i), S::quads - 1));
-    __syncwarp();
-    if (thread % 32 == 0) barrier_arrive(memory.sums_empty + buffer.index);
+    barrier_arrive_warp(memory.sums_empty + buffer.index);
 #pragma unroll
     for (int i = 0; i < S::quads_of_thread; ++i)
       if (number(i) < S::quads) quads[i].write(p, sums[i]);

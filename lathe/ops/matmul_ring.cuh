@@ -176,7 +176,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks) multiply_by_ring(Narrow
   let_later_kernels_begin();
   if (int(threadIdx.x) < S::stages) {
     barrier_start(ring.full + threadIdx.x, 1);
-    barrier_start(ring.empty + threadIdx.x, S::warps);
+    barrier_start(ring.empty + threadIdx.x, S::warps * kWarpArrivals);
   }
   show_barriers();
   __syncthreads();
@@ -218,8 +218,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks) multiply_by_ring(Narrow
       for (int k = 0; k < p.depth; k += kPieceDepth, ring.advance()) {
         barrier_wait(ring.full + ring.stage, ring.parity);
         own.multiply(p, source, ring.here(), k, k + kPieceDepth < p.depth ? k + kPieceDepth : 0, sums);
-        __syncwarp();
-        if (lane == 0) barrier_arrive(ring.empty + ring.stage);
+        barrier_arrive_warp(ring.empty + ring.stage);
       }
       wait_for_threads<32 * S::warps>(1);  // the last sums were read
       put_sums<S>(sums, ring.sums + warp % kRingWarps * S::weight_tiles * S::tile_sums, warp / kRingWarps);

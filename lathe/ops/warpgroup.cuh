@@ -69,6 +69,18 @@ __device__ inline void barrier_start(uint64_t* barrier, int arrivals) {
 __device__ inline void barrier_arrive(uint64_t* barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
+/// How many arrivals a warp's are. compute-sanitizer's racecheck takes one for that of a single thread, whatever waited for
+/// each other before it, so that programs built for it (LATHE_RACECHECK) have each thread arrive.
+#ifdef LATHE_RACECHECK
+inline constexpr int kWarpArrivals = 32;
+#else
+inline constexpr int kWarpArrivals = 1;
+#endif
+/// By all of a warp: what its threads did so far comes before what waits for the phase.
+__device__ inline void barrier_arrive_warp(uint64_t* barrier) {
+  __syncwarp();
+  if (kWarpArrivals > 1 || threadIdx.x % 32 == 0) barrier_arrive(barrier);
+}
 /// Until the phase of this parity is complete.
 __device__ inline void barrier_wait(uint64_t* barrier, int parity) {
   asm volatile(
