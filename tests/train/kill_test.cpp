@@ -1,6 +1,7 @@
 // A run that is killed a hundred times ends with the bits of one that never was.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -20,18 +21,22 @@ using test::TinyRun;
 constexpr int kKills = 100;
 constexpr int kKillsInASave = 30;  // aimed at; not every shot hits
 
-bool save_is_under_way(const TinyRun& run) {
+/// Whether there is an unfinished checkpoint, begun by who lives since `birth`.
+bool save_is_under_way(const TinyRun& run, fs::file_time_type birth) {
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(run.run() + "/checkpoints", none))
-    if (entry.path().extension() == ".partial") return true;
+    if (entry.path().extension() == ".partial" && entry.last_write_time(none) > birth) return !none;
   return false;
 }
 
-/// The step that the newest checkpoint has; 0 without any.
+/// The step that the newest whole checkpoint has; 0 without any.
 int64_t saved_step(const TinyRun& run) {
+  int64_t newest = 0;
   std::error_code none;
-  fs::path latest = fs::read_symlink(run.run() + "/latest", none);
-  return none ? 0 : std::stoll(latest.filename().string().substr(5));
+  for (const auto& entry : fs::directory_iterator(run.run() + "/checkpoints", none))
+    if (entry.path().extension().empty())
+      newest = std::max<int64_t>(newest, std::stoll(entry.path().filename().string().substr(5)));
+  return newest;
 }
 
 /// What each step did to the weights, by the log.
@@ -44,11 +49,14 @@ std::vector<std::pair<double, double>> history(const TinyRun& run) {
 /// One life: from a resume to kill -9. True when it hit a save.
 bool live_and_die(const TinyRun& run, const std::vector<std::string>& arguments, bool in_save, std::mt19937& random) {
   auto microseconds = [&](int most) { return std::chrono::microseconds(random() % unsigned(most)); };
+  auto birth = fs::file_time_type::clock::now();
   Background life(arguments);
   if (in_save) {
-    // A few saves pass first, so that not only the first one is hit.
-    std::this_thread::sleep_for(std::chrono::milliseconds(100) + microseconds(200000));
-    while (life.running() && !save_is_under_way(run)) std::this_thread::yield();
+    // At least one save passes first, so that lives go on from each other on the busiest machine.
+    int64_t before = saved_step(run);
+    while (life.running() && saved_step(run) == before) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::sleep_for(microseconds(200000));
+    while (life.running() && !save_is_under_way(run, birth)) std::this_thread::yield();
     std::this_thread::sleep_for(microseconds(3000));
   } else {
     std::this_thread::sleep_for(microseconds(500000));
@@ -56,7 +64,7 @@ bool live_and_die(const TinyRun& run, const std::vector<std::string>& arguments,
   EXPECT_TRUE(life.running()) << life.output();
   life.signal(SIGKILL);
   EXPECT_EQ(life.wait(), 128 + SIGKILL);
-  return save_is_under_way(run);
+  return save_is_under_way(run, birth);
 }
 
 TEST(SlowKill, AtAHundredMomentsLeavesTheWeightsOfAnUndisturbedRun) {
