@@ -6,6 +6,8 @@
 #include <cstring>
 #include <fstream>
 #include <numeric>
+#include <optional>
+#include <unordered_set>
 
 #include "lathe/base/error.h"
 #include "lathe/base/utf8.h"
@@ -48,9 +50,10 @@ class HeaderReader {
     header.version = read_version();
     uint64_t tensors = read_count("the number of tensors"), fields = read_count("the number of metadata keys");
     check_count(fields, kLeastFieldBytes, "metadata keys");
+    header.fields.reserve(fields);
     for (uint64_t i = 0; i < fields; ++i) read_field(i, header.fields);
     header.alignment = alignment_of(header.fields);
-    place_ = "tensors";
+    place_ = {"tensors"};
     check_count(tensors, kLeastTensorBytes, "tensors");
     header.tensors.reserve(tensors);
     for (uint64_t i = 0; i < tensors; ++i) header.tensors.push_back(read_tensor(i));
@@ -62,11 +65,23 @@ class HeaderReader {
   Bytes file_;
   const std::string& path_;
   size_t at_ = 0;
-  std::string place_ = "header";  ///< what is being read
+  /// What is being read, put together only where something is wrong with it: a file may have a million of them.
+  struct Place {
+    const char* kind = "header";
+    std::string_view name = {};
+    std::optional<uint64_t> number = {};
+  } place_ = {};
+
+  std::string place() const {
+    if (place_.number) return text(place_.kind, ' ', *place_.number);
+    const bool is_key = *place_.kind == '\0';
+    if (is_key) return std::string(place_.name);
+    return place_.name.empty() ? place_.kind : text(place_.kind, '"', place_.name, '"');
+  }
 
   template <class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
-    throw Error(text(path_, ": ", place_, ": ", parts...));
+    throw Error(text(path_, ": ", place(), ": ", parts...));
   }
 
   int64_t left() const { return int64_t(file_.size() - at_); }
@@ -115,12 +130,12 @@ class HeaderReader {
   }
 
   void read_field(uint64_t index, GgufFields& fields) {
-    place_ = text("metadata key ", index);
+    place_ = {.kind = "metadata key", .number = index};
     std::string_view key = read_string("the key");
     if (key.empty()) fail("the key is empty");
     if (int64_t(key.size()) > kLongestKey) fail("a key of ", key.size(), " bytes; ", kLongestKey, " are allowed");
     if (!valid_utf8(key)) fail("the key is not UTF-8");
-    place_ = key;
+    place_ = {.kind = "", .name = key};
     if (!fields.add(key, read_value(read_type(), 0))) fail("the key stands twice");
   }
 
@@ -163,7 +178,7 @@ class HeaderReader {
   }
 
   int64_t alignment_of(const GgufFields& fields) {
-    place_ = "general.alignment";
+    place_ = {"general.alignment"};
     const GgufValue* value = fields.find("general.alignment");
     if (!value) return 32;
     if (value->type != GgufType::u32) fail("must be a u32, here it is a ", name_of(value->type));
@@ -174,15 +189,17 @@ class HeaderReader {
   }
 
   GgufTensor read_tensor(uint64_t index) {
-    place_ = text("tensor ", index);
+    place_ = {.kind = "tensor", .number = index};
     GgufTensor tensor;
-    tensor.name = read_string("the name");
+    const std::string_view name = read_string("the name");
+    tensor.name = name;
     if (tensor.name.empty() || int64_t(tensor.name.size()) > kLongestName)
       fail("a name of ", tensor.name.size(), " bytes; it must have from 1 to ", kLongestName);
     if (!valid_utf8(tensor.name)) fail("the name is not UTF-8");
-    place_ = text("tensor \"", tensor.name, "\"");
+    place_ = {.kind = "tensor ", .name = name};
     auto extents = number<uint32_t>("the number of extents");
     if (extents > kMostExtents) fail(extents, " extents; ", kMostExtents, " are allowed");
+    tensor.shape.reserve(extents);
     for (uint32_t i = 0; i < extents; ++i) tensor.shape.push_back(read_extent());
     std::reverse(tensor.shape.begin(), tensor.shape.end());
     auto type = number<uint32_t>("the type");
@@ -219,10 +236,11 @@ class HeaderReader {
   void lay_out(GgufHeader& header) {
     int64_t size = int64_t(file_.size()),
             begin = (int64_t(at_) + header.alignment - 1) / header.alignment * header.alignment;
-    std::unordered_map<std::string_view, const GgufTensor*> names;
+    std::unordered_set<std::string_view> names;
+    names.reserve(header.tensors.size());
     for (GgufTensor& tensor : header.tensors) {
-      place_ = text("tensor \"", tensor.name, "\"");
-      if (!names.emplace(tensor.name, &tensor).second) fail("the name stands twice");
+      place_ = {.kind = "tensor ", .name = tensor.name};
+      if (!names.insert(tensor.name).second) fail("the name stands twice");
       if (tensor.offset % header.alignment != 0)
         fail("offset ", tensor.offset, " is no multiple of the alignment ", header.alignment);
       if (tensor.bytes > size || tensor.offset > size - begin || tensor.offset + begin > size - tensor.bytes)
@@ -231,10 +249,12 @@ class HeaderReader {
       tensor.offset += begin;
     }
     std::vector<const GgufTensor*> order;
+    order.reserve(header.tensors.size());
     for (const GgufTensor& tensor : header.tensors) order.push_back(&tensor);
-    std::sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->offset < b->offset; });
+    const auto before = [](auto* a, auto* b) { return a->offset < b->offset; };
+    if (!std::is_sorted(order.begin(), order.end(), before)) std::sort(order.begin(), order.end(), before);
     for (size_t i = 1; i < order.size(); ++i) {
-      place_ = text("tensor \"", order[i]->name, "\"");
+      place_ = {.kind = "tensor ", .name = order[i]->name};
       if (order[i]->offset < order[i - 1]->offset + order[i - 1]->bytes)
         fail("overlaps tensor \"", order[i - 1]->name, "\"");
     }
@@ -291,6 +311,7 @@ GgufFile::GgufFile(const std::string& path)
   int64_t parts = parts_of(header_.fields);
   for (int64_t number = 2; number <= parts; ++number)
     add_part(path_of_gguf_part(path, 1, number, parts), number, parts);
+  by_name_.reserve(header_.tensors.size());
   for (size_t i = 0; i < header_.tensors.size(); ++i) {
     const GgufTensor& tensor = header_.tensors[i];
     require(by_name_.emplace(tensor.name, i).second, this->path(tensor), ": tensor \"", tensor.name,
@@ -315,7 +336,7 @@ void GgufFile::add_part(const std::string& path, int64_t number, int64_t count) 
 }
 
 const GgufTensor* GgufFile::find(std::string_view name) const {
-  auto found = by_name_.find(std::string(name));
+  auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : &header_.tensors[found->second];
 }
 

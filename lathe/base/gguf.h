@@ -55,6 +55,7 @@ class GgufFields {
   /// "m.gguf: llama.block_count", to begin a message of your own.
   std::string place(std::string_view key) const;
 
+  void reserve(size_t fields);
   /// False: there is one of that key.
   bool add(std::string_view key, const GgufValue& value);
 
@@ -111,8 +112,8 @@ class GgufFile {
 
  private:
   std::vector<MappedFile> files_;
-  GgufHeader header_;  ///< of the first, with the tensors of all
-  std::unordered_map<std::string, size_t> by_name_;
+  GgufHeader header_;                                     ///< of the first, with the tensors of all
+  std::unordered_map<std::string_view, size_t> by_name_;  ///< views of the tensors' names
 
   void add_part(const std::string& path, int64_t number, int64_t count);
 };

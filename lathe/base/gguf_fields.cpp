@@ -57,6 +57,11 @@ const char* name_of(GgufType type) {
   return names[size_t(type)];
 }
 
+void GgufFields::reserve(size_t fields) {
+  all_.reserve(fields);
+  by_key_.reserve(fields);
+}
+
 bool GgufFields::add(std::string_view key, const GgufValue& value) {
   if (!by_key_.emplace(key, all_.size()).second) return false;
   all_.push_back({key, value});

@@ -14,7 +14,7 @@ namespace lathe {
 /// A tensor of a model where it lies in a file, which must outlive it.
 struct FileTensor {
   std::string name;       ///< in the file
-  std::string file;       ///< its path
+  std::string_view file;  ///< its path
   std::string_view type;  ///< "BF16", "Q4_K"
   std::vector<int64_t> shape;
   Bytes bytes;

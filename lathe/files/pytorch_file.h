@@ -25,6 +25,7 @@ std::vector<PyTorchTensor> parse_pytorch(Bytes file, const std::string& path);
 class PyTorchFile {
  public:
   explicit PyTorchFile(const std::string& path) : file_(path), tensors_(parse_pytorch(file_.bytes(), path)) {}
+  const std::string& path() const { return file_.path(); }
   const std::vector<PyTorchTensor>& tensors() const { return tensors_; }
   /// Drops the pages from this process; they come back when they are read again.
   void forget() const { file_.forget(0, file_.size()); }

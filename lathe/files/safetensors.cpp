@@ -5,7 +5,6 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
 #include "lathe/base/durable_file.h"
 #include "lathe/base/error.h"
@@ -34,14 +33,17 @@ class HeaderReader {
     auto error = parser.parse(padded).get(root);
     require(!error, path_, ": header is no valid JSON: ", simdjson::error_message(error));
     require(root.is_object(), path_, ": header is no JSON object");
-    std::set<std::string_view> names;
+    std::vector<std::string_view> names;
+    names.reserve(simdjson::dom::object(root).size());
+    header_.entries.reserve(names.capacity());
     for (auto [key, value] : simdjson::dom::object(root)) {
-      require(names.insert(key).second, path_, ": tensor \"", key, "\" appears twice");
+      names.push_back(key);
       if (key == "__metadata__")
         read_metadata(value);
       else
-        header_.entries.push_back(read_entry(std::string(key), value));
+        header_.entries.push_back(read_entry(key, value));
     }
+    check_names(names);
     check_layout();
     return std::move(header_);
   }
@@ -50,6 +52,17 @@ class HeaderReader {
   int64_t data_bytes_;
   const std::string& path_;
   SafetensorsHeader header_;
+
+  /// By hash and sorting: a million names in a table of their own would take longer than all else.
+  void check_names(std::span<const std::string_view> names) const {
+    std::vector<std::pair<size_t, std::string_view>> hashed;
+    hashed.reserve(names.size());
+    for (std::string_view name : names) hashed.emplace_back(std::hash<std::string_view>()(name), name);
+    std::sort(hashed.begin(), hashed.end());
+    auto twice = std::adjacent_find(hashed.begin(), hashed.end());
+    require(twice == hashed.end(), path_, ": tensor \"", twice == hashed.end() ? "" : twice->second,
+            "\" appears twice");
+  }
 
   void read_metadata(simdjson::dom::element value) {
     require(value.is_object(), path_, ": __metadata__ is no object");
@@ -60,7 +73,7 @@ class HeaderReader {
     }
   }
 
-  TensorEntry read_entry(const std::string& name, simdjson::dom::element value) {
+  TensorEntry read_entry(std::string_view name, simdjson::dom::element value) {
     TensorEntry entry;
     entry.name = name;
     std::string_view dtype;
@@ -69,8 +82,9 @@ class HeaderReader {
                 !value["data_offsets"].get(offsets) && offsets.size() == 2,
             path_, ": tensor \"", name, "\" lacks dtype, shape or a pair of data_offsets");
     entry.type = find_element_type(dtype);
-    require(entry.type != nullptr, path_, ": tensor \"", name, "\" has type ", dtype, "; known are ",
-            element_type_names());
+    if (!entry.type)  // not require(), which would make the list each time
+      throw Error(text(path_, ": tensor \"", name, "\" has type ", dtype, "; known are ", element_type_names()));
+    entry.shape.reserve(shape.size());
     for (simdjson::dom::element extent : shape) entry.shape.push_back(number(name, extent));
     entry.offset = number(name, offsets.at(0));
     entry.bytes = number(name, offsets.at(1)) - entry.offset;
@@ -78,7 +92,7 @@ class HeaderReader {
     return entry;
   }
 
-  int64_t number(const std::string& name, simdjson::dom::element value) const {
+  int64_t number(std::string_view name, simdjson::dom::element value) const {
     int64_t number = -1;
     require(!value.get(number) && number >= 0, path_, ": tensor \"", name,
             "\" has a size or offset that is no whole number");
@@ -98,8 +112,9 @@ class HeaderReader {
 
   void check_layout() {
     auto& entries = header_.entries;
-    std::stable_sort(entries.begin(), entries.end(),
-                     [](auto& a, auto& b) { return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes); });
+    const auto before = [](auto& a, auto& b) { return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes); };
+    if (!std::is_sorted(entries.begin(), entries.end(), before))
+      std::stable_sort(entries.begin(), entries.end(), before);
     int64_t end = 0;
     for (const TensorEntry& entry : entries) {
       require(entry.offset >= end, path_, ": tensor \"", entry.name, "\" overlaps the one before it");
@@ -145,15 +160,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
   SafetensorsHeader header = parse_safetensors_header(file_.view().substr(8, length), file_.size() - data, path);
   entries_ = std::move(header.entries);
   metadata_ = std::move(header.metadata);
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    entries_[i].offset += data;
-    by_name_.emplace(entries_[i].name, i);
-  }
-}
-
-const TensorEntry* SafetensorsFile::find(const std::string& name) const {
-  auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : &entries_[found->second];
+  for (TensorEntry& entry : entries_) entry.offset += data;
 }
 
 Bytes SafetensorsFile::bytes(const TensorEntry& entry) const {

@@ -31,8 +31,9 @@ class SafetensorsFile {
 
   const std::string& path() const { return file_.path(); }
   const std::vector<TensorEntry>& entries() const { return entries_; }  ///< in file order
-  const TensorEntry* find(const std::string& name) const;               ///< null: no such tensor
   Bytes bytes(const TensorEntry& entry) const;
+  /// Gives them away: entries() is empty then.
+  std::vector<TensorEntry> take_entries() { return std::move(entries_); }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   /// Drops the pages from this process; they come back when they are read again.
   void forget() const { file_.forget(0, file_.size()); }
@@ -40,7 +41,6 @@ class SafetensorsFile {
  private:
   MappedFile file_;
   std::vector<TensorEntry> entries_;
-  std::map<std::string, size_t> by_name_;
   std::map<std::string, std::string> metadata_;
 };
 

@@ -126,11 +126,11 @@ void TensorFiles::add_directory(const fs::path& directory) {
   throw Error(text(path_, ": neither ", kSingle, " nor ", kIndex, " is there, nor ", kPyTorch));
 }
 
-void TensorFiles::add(FileTensor tensor) {
-  const std::string name = tensor.name, file = tensor.file;
-  auto [there, fresh] = tensors_.emplace(name, std::move(tensor));
-  require(fresh, file, ": tensor \"", name, "\" is in ", there->second.file, " too; which of them counts is not said");
-  names_.push_back(name);
+void TensorFiles::add(FileTensor&& tensor) {
+  auto [there, fresh] = tensors_.try_emplace(tensor.name, std::move(tensor));  // which keeps it where one is there
+  require(fresh, tensor.file, ": tensor \"", tensor.name, "\" is in ", there->second.file,
+          " too; which of them counts is not said");
+  names_.push_back(there->first);
 }
 
 void TensorFiles::put(const std::string& name, FileTensor tensor) {
@@ -139,13 +139,16 @@ void TensorFiles::put(const std::string& name, FileTensor tensor) {
 
 void TensorFiles::add_file(const std::string& path) {
   if (path.ends_with(".safetensors")) {
-    const SafetensorsFile& file = *safetensors_.emplace_back(std::make_unique<SafetensorsFile>(path));
-    for (const TensorEntry& entry : file.entries())
-      add({entry.name, path, entry.type->name, entry.shape, file.bytes(entry)});
+    SafetensorsFile& file = *safetensors_.emplace_back(std::make_unique<SafetensorsFile>(path));
+    std::vector<TensorEntry> entries = file.take_entries();
+    tensors_.reserve(names_.size() + entries.size());
+    names_.reserve(names_.size() + entries.size());
+    for (TensorEntry& entry : entries)
+      add({std::move(entry.name), file.path(), entry.type->name, std::move(entry.shape), file.bytes(entry)});
   } else {
     const PyTorchFile& file = *pytorch_.emplace_back(std::make_unique<PyTorchFile>(path));
     for (const PyTorchTensor& tensor : file.tensors())
-      add({tensor.name, path, tensor.type->name, tensor.shape, tensor.bytes});
+      add({tensor.name, file.path(), tensor.type->name, tensor.shape, tensor.bytes});
   }
 }
 

@@ -49,7 +49,7 @@ class TensorFiles {
   std::vector<std::string> names_;
   std::unordered_map<std::string, FileTensor> tensors_;
 
-  void add(FileTensor tensor);
+  void add(FileTensor&& tensor);
   void add_directory(const std::filesystem::path& directory);
   void add_file(const std::string& path);
   void add_gguf();
