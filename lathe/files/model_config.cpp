@@ -1,6 +1,7 @@
 #include "lathe/files/model_config.h"
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "lathe/base/error.h"
@@ -71,6 +72,36 @@ std::string other_fields(const nlohmann::json& json, const ModelConfig& config) 
   return others.empty() ? "" : others.dump();
 }
 
+/// Models of images and text whose text model is one of ours: it lies in their text_config, of this family where that
+/// names none.
+const std::map<std::string, std::string>& wrappers() {
+  static const std::map<std::string, std::string> all = {
+      {"gemma3", "gemma3_text"}, {"llava", "llama"}, {"llava_next", "llama"}, {"mistral3", "mistral"}};
+  return all;
+}
+
+/// The config.json of the text model alone, where `json` is that of such a model; else `json`.
+nlohmann::json text_model_of(nlohmann::json json) {
+  auto wrapper = wrappers().find(json.at("model_type").get<std::string>());
+  if (wrapper == wrappers().end()) return json;
+  const std::string architecture = architecture_of(json);
+  require(architecture.empty() || architecture.ends_with("ForConditionalGeneration"), "architecture ", architecture,
+          " of ", wrapper->first,
+          " is not supported; of models of images and text ...ForConditionalGeneration is, whose "
+          "text model is read");
+  auto found = json.find("text_config");
+  require(found != json.end() && found->is_object(), "text_config is ", found == json.end() ? "missing" : "no object",
+          "; ", wrapper->first, " has its text model's fields there");
+  nlohmann::json own = std::move(*found);
+  if (!own.contains("model_type")) own["model_type"] = wrapper->second;
+  require(own["model_type"].is_string(), "text_config.model_type is no string");
+  own.erase("architectures");  // whatever it says, the head is that of a language model
+  for (const char* outside :
+       {"bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings", "quantization_config"})
+    if (json.contains(outside) && !json[outside].is_null()) own[outside] = json[outside];
+  return own;
+}
+
 }  // namespace
 
 ModelConfig read_model_config(const std::string& model) {
@@ -81,6 +112,7 @@ ModelConfig read_model_config(const std::string& model) {
   require(json.contains("model_type") && json["model_type"].is_string(), path,
           json.contains("model_type") ? ": model_type is no string" : ": no model_type");
   try {
+    json = text_model_of(std::move(json));
     require_plain_tensors(json);
     ModelConfig config;
     config.model_type = json.at("model_type").get<std::string>();

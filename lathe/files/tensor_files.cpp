@@ -9,6 +9,7 @@
 #include "lathe/base/durable_file.h"
 #include "lathe/base/error.h"
 #include "lathe/base/json.h"
+#include "lathe/base/log.h"
 #include "lathe/files/gguf_config.h"
 #include "lathe/models/family.h"
 #include "lathe/tensor/host_bytes.h"
@@ -33,6 +34,20 @@ std::set<std::string> files_of_index(const std::string& path) {
     names.insert(file_name);
   }
   return names;
+}
+
+/// What a tensor of a model of images and text is called in the text model alone; nothing: it is another model's.
+/// (transformers has written both language_model.model.* and model.language_model.*.)
+std::optional<std::string> name_in_text_model(std::string_view name) {
+  for (std::string_view other : {"vision_tower.", "multi_modal_projector.", "image_newline"})
+    for (std::string_view before : {"", "model."})
+      if (name.starts_with(before) && name.substr(before.size()).starts_with(other)) return std::nullopt;
+  for (auto [wrapped, plain] : {std::pair<std::string_view, const char*>("language_model.model.", "model."),
+                                {"language_model.lm_head.", "lm_head."},
+                                {"model.language_model.", "model."},
+                                {"language_model.", "model."}})
+    if (name.starts_with(wrapped)) return plain + std::string(name.substr(wrapped.size()));
+  return std::string(name);
 }
 
 template <class From, class To>
@@ -106,6 +121,8 @@ TensorFiles::TensorFiles(const std::string& model) : path_(model) {
     add_gguf();
   else
     add_directory(fs::path(model));
+  if (left_out_ > 0)
+    log_info(path_, ": the text model is read alone, its vision part is left out: ", left_out_, " tensors");
 }
 
 TensorFiles TensorFiles::of_file(const std::string& path) {
@@ -127,7 +144,12 @@ void TensorFiles::add_directory(const fs::path& directory) {
 }
 
 void TensorFiles::add(FileTensor&& tensor) {
-  auto [there, fresh] = tensors_.try_emplace(tensor.name, std::move(tensor));  // which keeps it where one is there
+  std::optional<std::string> name = name_in_text_model(tensor.name);
+  if (!name) {
+    ++left_out_;
+    return;
+  }
+  auto [there, fresh] = tensors_.try_emplace(std::move(*name), std::move(tensor));  // stays where one is there
   require(fresh, tensor.file, ": tensor \"", tensor.name, "\" is in ", there->second.file,
           " too; which of them counts is not said");
   names_.push_back(there->first);

@@ -16,7 +16,8 @@ namespace lathe {
 
 /// All tensors of a model on disk, by the names that the model has for them: of a directory with model.safetensors, the
 /// files that model.safetensors.index.json names, pytorch_model.bin, or those of pytorch_model.bin.index.json, looked
-/// for in this order, which is transformers'; or of a GGUF file.
+/// for in this order, which is transformers'; or of a GGUF file. Of a directory of a text model with others before it
+/// (vision_tower, as LLaVA has), which see config.h, the text model's alone: a line of the log says so.
 class TensorFiles {
  public:
   /// Throws Error when `model` holds no such files, a broken one, two that have a tensor of the same name, or in a GGUF
@@ -46,6 +47,7 @@ class TensorFiles {
   std::vector<std::unique_ptr<SafetensorsFile>> safetensors_;
   std::vector<std::unique_ptr<PyTorchFile>> pytorch_;
   std::unique_ptr<GgufFile> gguf_;
+  int64_t left_out_ = 0;  ///< tensors of models before the text model
   std::vector<std::string> names_;
   std::unordered_map<std::string, FileTensor> tensors_;
 
