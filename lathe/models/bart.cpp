@@ -86,6 +86,8 @@ class Head : public Block {
 };
 
 std::unique_ptr<Block> head_of(const ModelConfig& c, TokenTable& table) {
+  require(!architecture_of(c).ends_with("ForCausalLM"), "bart: the head of architecture \"", c.architecture,
+          "\" is not supported, a decoder without its encoder");
   if (task_of(c) == Task::causal_lm) return std::make_unique<Head>(c, table);
   return make_head(c,
                    {.sequence_dense = "classification_head.dense",

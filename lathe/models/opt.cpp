@@ -63,33 +63,79 @@ class LayerWithNormsBehind : public Block {
   LayerParts parts_;
 };
 
-class Head : public Block {
+/// What the rows of the last layer become before a head reads them.
+class Ending : public Module {
  public:
-  Head(const ModelConfig& c, TokenTable& table, Mesh& mesh) : table_(table) {
+  Ending(const ModelConfig& c, Mesh& mesh) {
     if (c.do_layer_norm_before)
       norm_ = std::make_unique<LayerNorm>(kDecoder + "final_layer_norm", c.hidden_size, c.norm_eps);
     if (c.word_embed_proj_dim != c.hidden_size)
       project_out_ = std::make_unique<Linear>(
           projection(c, c.hidden_size, {{kDecoder + "project_out", c.word_embed_proj_dim}}, false, Split::none, mesh));
   }
-  Tensor forward(const Tensor& hidden, Pass& pass) override {
-    return pass.finish(hidden, [this, &pass](const Tensor& rows) {
-      Tensor x = norm_ ? (*norm_)(rows) : rows;
-      if (project_out_) x = (*project_out_)(x, pass);
-      return table_.weight->multiply(x, {});
-    });
+  Tensor operator()(const Tensor& rows, Pass& pass) const {
+    Tensor x = norm_ ? (*norm_)(rows) : rows;
+    return project_out_ ? (*project_out_)(x, pass) : x;
   }
   void list(Inventory& inventory) override {
     if (norm_) norm_->list(inventory);
     if (project_out_) project_out_->list(inventory);
+  }
+
+ private:
+  std::unique_ptr<LayerNorm> norm_;
+  std::unique_ptr<Linear> project_out_;
+};
+
+class Head : public Block {
+ public:
+  Head(const ModelConfig& c, TokenTable& table, Mesh& mesh) : table_(table), ending_(c, mesh) {}
+  Tensor forward(const Tensor& hidden, Pass& pass) override {
+    return pass.finish(hidden,
+                       [this, &pass](const Tensor& rows) { return table_.weight->multiply(ending_(rows, pass), {}); });
+  }
+  void list(Inventory& inventory) override {
+    ending_.list(inventory);
     table_.list(inventory);
   }
 
  private:
   TokenTable& table_;
-  std::unique_ptr<LayerNorm> norm_;
-  std::unique_ptr<Linear> project_out_;
+  Ending ending_;
 };
+
+/// Labels of a whole text, by its last token; as wide as the table of tokens, not as the layers.
+class Labels : public Block {
+ public:
+  Labels(const ModelConfig& c, Mesh& mesh)
+      : ending_(c, mesh),
+        score_({.in = c.word_embed_proj_dim,
+                .sections = {{"score", int64_t(c.labels.size())}},
+                .init = Init::normal(float(c.initializer_range))}) {}
+  Tensor forward(const Tensor& hidden, Pass& pass) override {
+    return pass.finish_sequences(pass.ends(hidden, SequenceEnd::last),
+                                 [this, &pass](const Tensor& rows) { return score_(ending_(rows, pass), pass); });
+  }
+  void list(Inventory& inventory) override {
+    ending_.list(inventory);
+    score_.list(inventory);
+  }
+
+ private:
+  Ending ending_;
+  Linear score_;
+};
+
+std::unique_ptr<Block> head(const ModelConfig& c, TokenTable& table, Mesh& mesh) {
+  Task task = task_of(c);
+  if (task == Task::sequence_labels) {
+    require(!c.labels.empty(), "opt: architecture \"", c.architecture, "\" needs labels to give");
+    return std::make_unique<Labels>(c, mesh);
+  }
+  require(task == Task::causal_lm || task == Task::hidden, "opt: the head of architecture \"", c.architecture,
+          "\" is not supported");
+  return std::make_unique<Head>(c, table, mesh);
+}
 
 std::unique_ptr<Block> layer(const ModelConfig& c, int number, Mesh& mesh) {
   const std::string name = text(kDecoder, "layers.", number), attn = name + ".self_attn.";
@@ -113,15 +159,12 @@ std::unique_ptr<Block> layer(const ModelConfig& c, int number, Mesh& mesh) {
 }
 
 std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
-  Task task = task_of(c);
-  require(task == Task::causal_lm || task == Task::hidden, "opt: the head of architecture \"", c.architecture,
-          "\" is not supported");
   auto table = std::make_unique<TokenTable>(kDecoder + "embed_tokens.weight", c.vocab_size, c.word_embed_proj_dim,
                                             Init::normal(float(c.initializer_range)));
   TokenTable& tokens = *table;
   return make_decoder(
       c, std::move(table), std::make_unique<Embedding>(c, tokens, mesh),
-      [&](int number) { return layer(c, number, mesh); }, std::make_unique<Head>(c, tokens, mesh));
+      [&](int number) { return layer(c, number, mesh); }, head(c, tokens, mesh));
 }
 
 void complete(ModelConfig& c) {

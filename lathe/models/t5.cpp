@@ -7,6 +7,7 @@
 #include "lathe/models/family.h"
 #include "lathe/models/norm.h"
 #include "lathe/models/parts.h"
+#include "lathe/models/task.h"
 #include "lathe/ops/activation.h"
 #include "lathe/ops/elementwise.h"
 #include "lathe/ops/relative_bias.h"
@@ -263,7 +264,16 @@ class Head : public Block {
   std::optional<Linear> lm_head_;  ///< empty: tied
 };
 
+void require_generator(const ModelConfig& c) {
+  const std::string architecture = architecture_of(c);
+  Task task = task_of(c);
+  bool whole = task == Task::causal_lm || (task == Task::hidden && !architecture.ends_with("EncoderModel"));
+  require(whole, c.model_type, ": the head of architecture \"", architecture,
+          "\" is not supported; ...ForConditionalGeneration is");
+}
+
 std::unique_ptr<Model> make(const ModelConfig& c, Mesh& mesh) {
+  require_generator(c);
   auto model = std::make_unique<Model>();
   auto table = std::make_unique<TokenTable>("shared.weight", c.vocab_size, c.hidden_size, Init::normal(1));
   auto encoder_bias = std::make_unique<PositionBias>(c, "encoder", true, mesh);

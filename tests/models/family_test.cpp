@@ -64,9 +64,40 @@ TEST(Family, NamesTheFieldsThatContradictEachOther) {
 
 TEST(Family, RefusesHeadsThatItHasNot) {
   Runtime runtime(Device{}.as_meta(), Runtime::kUnbounded);
-  for (auto [family, architecture] :
-       {std::pair("opt", "OPTForSequenceClassification"), std::pair("llama", "LlamaForTokenClassification"),
-        std::pair("gpt2", "GPT2ForQuestionAnswering")}) {
+  const std::pair<const char*, const char*> heads[] = {{"opt", "OPTForQuestionAnswering"},
+                                                       {"llama", "LlamaForTokenClassification"},
+                                                       {"llama", "LlamaForQuestionAnswering"},
+                                                       {"gpt2", "GPT2ForQuestionAnswering"},
+                                                       {"gpt2", "GPT2ForTokenClassification"},
+                                                       {"gptj", "GPTJForQuestionAnswering"},
+                                                       {"gpt_neox", "GPTNeoXForTokenClassification"},
+                                                       {"gpt_neox", "GPTNeoXForQuestionAnswering"},
+                                                       {"bloom", "BloomForTokenClassification"},
+                                                       {"bloom", "BloomForQuestionAnswering"},
+                                                       {"falcon", "FalconForTokenClassification"},
+                                                       {"falcon", "FalconForQuestionAnswering"},
+                                                       {"mistral", "MistralForTokenClassification"},
+                                                       {"mistral", "MistralForQuestionAnswering"},
+                                                       {"mixtral", "MixtralForTokenClassification"},
+                                                       {"mixtral", "MixtralForQuestionAnswering"},
+                                                       {"qwen2", "Qwen2ForTokenClassification"},
+                                                       {"qwen2", "Qwen2ForQuestionAnswering"},
+                                                       {"qwen3", "Qwen3ForTokenClassification"},
+                                                       {"qwen3", "Qwen3ForQuestionAnswering"},
+                                                       {"gemma", "GemmaForTokenClassification"},
+                                                       {"gemma2", "Gemma2ForTokenClassification"},
+                                                       {"phi3", "Phi3ForTokenClassification"},
+                                                       {"t5", "T5ForSequenceClassification"},
+                                                       {"t5", "T5ForTokenClassification"},
+                                                       {"t5", "T5ForQuestionAnswering"},
+                                                       {"t5", "T5EncoderModel"},
+                                                       {"mt5", "MT5ForSequenceClassification"},
+                                                       {"mt5", "MT5ForTokenClassification"},
+                                                       {"mt5", "MT5ForQuestionAnswering"},
+                                                       {"bart", "BartForCausalLM"},
+                                                       {"bert", "BertLMHeadModel"},
+                                                       {"roberta", "RobertaForCausalLM"}};
+  for (auto [family, architecture] : heads) {
     ModelConfig config = small_config(family);
     config.architecture = architecture;
     config.labels = {"LABEL_0"};

@@ -30,6 +30,21 @@ KINDS = {
     "gemma": lambda: transformers.GemmaConfig(**SMALL, head_dim=8),
     "gpt2": lambda: transformers.GPT2Config(**COMMON, n_embd=16, n_layer=2, n_head=2, n_positions=16, resid_pdrop=0.0,
                                             embd_pdrop=0.0, attn_pdrop=0.0),
+    "opt": lambda: transformers.OPTConfig(**COMMON, hidden_size=16, ffn_dim=24, num_hidden_layers=2, num_attention_heads=2,
+                                          max_position_embeddings=16, word_embed_proj_dim=12, do_layer_norm_before=True,
+                                          dropout=0.0, attention_dropout=0.0),
+    "gptj": lambda: transformers.GPTJConfig(**COMMON, n_embd=16, n_layer=2, n_head=2, n_positions=16, rotary_dim=4, resid_pdrop=0.0,
+                                            embd_pdrop=0.0, attn_pdrop=0.0),
+    "gpt_neox": lambda: transformers.GPTNeoXConfig(**COMMON, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+                                                   num_attention_heads=2, max_position_embeddings=16, hidden_dropout=0.0,
+                                                   attention_dropout=0.0, rotary_pct=0.5),
+    "bloom": lambda: transformers.BloomConfig(**COMMON, hidden_size=16, n_layer=2, n_head=4, hidden_dropout=0.0, attention_dropout=0.0),
+    "falcon": lambda: transformers.FalconConfig(**COMMON, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, alibi=False,
+                                                multi_query=True, parallel_attn=True, bias=False),
+    "qwen3": lambda: transformers.Qwen3Config(**SMALL, head_dim=8),
+    "gemma2": lambda: transformers.Gemma2Config(**SMALL, head_dim=8, sliding_window=4),
+    "gemma3_text": lambda: transformers.Gemma3TextConfig(**SMALL, head_dim=8, sliding_window=4),
+    "phi3": lambda: transformers.Phi3Config(**SMALL),
 }
 
 

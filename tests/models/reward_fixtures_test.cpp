@@ -76,7 +76,9 @@ class RewardFixtures : public testing::TestWithParam<const char*> {
   ModelConfig config_;
   Lists sequences_;
 };
-INSTANTIATE_TEST_SUITE_P(Families, RewardFixtures, testing::Values("llama", "mistral", "qwen2", "gemma", "gpt2"),
+INSTANTIATE_TEST_SUITE_P(Families, RewardFixtures,
+                         testing::Values("llama", "mistral", "qwen2", "gemma", "gpt2", "opt", "gptj", "gpt_neox",
+                                         "bloom", "falcon", "qwen3", "gemma2", "gemma3_text", "phi3"),
                          [](const auto& kind) { return std::string(kind.param); });
 
 TEST_P(RewardFixtures, HaveTheRewardsOfTransformers) {
