@@ -10,8 +10,6 @@
 
 namespace lathe {
 
-constexpr int kForwardCopyRegisters = 40, kForwardRegisters = 232;  ///< 64,512 together, as a block begins with
-
 /// The weights' scale and this lane's part of their sum, for a lane's two rows. Weights are 2^(dot * scale - base).
 struct GroupSoftmax {
   float highest[2] = {-INFINITY, -INFINITY}, base[2] = {0, 0}, total[2] = {0, 0};
@@ -62,7 +60,7 @@ struct GroupSoftmax {
   }
 };
 
-/// A group that computes: `group` 0 or 1.
+/// A group that computes.
 template <int dim>
 class ForwardGroup {
  public:
@@ -72,12 +70,14 @@ class ForwardGroup {
 
   /// All pieces of the block.
   __device__ void run() {
+    if (Shape::kTurns && group_ == Shape::kGroups - 1) turn_pass(1);
     for (next_piece(); piece_.tiles > 0;) chain();
     if (thread_ == 0) store_bulk_wait();
   }
 
  private:
   using Memory = ForwardMemory<dim>;
+  using Shape = ForwardShape<dim>;
   using Place = RingPlace<Memory::kStages>;
   using Scores = float[kForwardKeys / 8][4];
   using Weights = unsigned[kForwardKeys / 16][4];
@@ -92,6 +92,14 @@ class ForwardGroup {
     __syncwarp();
     if (lane_ == 0) barrier_arrive(barrier);
   }
+  /// Products of a tile begin when the group before has begun its own of the tile, so that they compute exponentials
+  /// one after the other.
+  __device__ void await_turn() const {
+    if constexpr (Shape::kTurns) turn_wait(1 + group_);
+  }
+  __device__ void pass_turn() const {
+    if constexpr (Shape::kTurns) turn_pass(1 + (group_ + 1) % Shape::kGroups);
+  }
   __device__ void next_piece() {
     pieces_.wait_full(shared_.pieces_full);
     const ForwardPiece& piece = shared_.pieces[pieces_.buffer];
@@ -105,24 +113,34 @@ class ForwardGroup {
     leave(shared_.pieces_empty + pieces_.buffer);
     pieces_.advance();
   }
-  /// From shared memory, which is free for the next ones then.
   __device__ void take_queries() {
-    barrier_wait(shared_.q_full + group_, taken_++ % 2);
+    slot_.wait_full(shared_.q_full[group_]);
     int row = thread_ / 32 * 16;
     for (int half = 0; half < 2; ++half) {
-      int2 seen = *reinterpret_cast<const int2*>(&shared_.rows[group_][row + lane_ / 4 + 8 * half]);
-      seen_[half].first = seen.x, seen_[half].last = seen.y;
+      const SeenKeys* seen = &shared_.rows[group_][slot_.buffer][row + lane_ / 4 + 8 * half];
+      int2 range = *reinterpret_cast<const int2*>(seen);
+      seen_[half].first = range.x, seen_[half].last = range.y;
     }
+    if constexpr (Shape::kHeld) {
 #pragma unroll
-    for (int k = 0; k < dim / 16; ++k)
-      load_matrices(queries_[k], shared_.q[group_] + Memory::Queries::place(row + lane_ % 16, 2 * k + lane_ / 16));
-    leave(shared_.q_empty + group_);
+      for (int k = 0; k < dim / 16; ++k)
+        load_matrices(queries_[k],
+                      shared_.q[group_][slot_.buffer] + Memory::Queries::place(row + lane_ % 16, 2 * k + lane_ / 16));
+      leave_queries();
+    }
+  }
+  /// Their shared memory is free for others then.
+  __device__ void leave_queries() {
+    leave(shared_.q_empty[group_] + slot_.buffer);
+    slot_.advance();
   }
   /// Tiles that no row of the group sees.
   __device__ void skip(int tiles) {
 #pragma unroll 1
     for (int i = 0; i < tiles; ++i, at_.advance()) {
       at_.wait_full(shared_.k_full);
+      await_turn();
+      pass_turn();
       leave(shared_.k_empty + at_.buffer);
       at_.wait_full(shared_.v_full);
       leave(shared_.v_empty + at_.buffer);
@@ -131,7 +149,10 @@ class ForwardGroup {
 
   /// Dot products with the keys at `now`, begun but not awaited.
   __device__ void begin_scores(const Place& now, Scores& scores) const {
-    group_multiply_rows<dim, kForwardKeys>(queries_, shared_.k[now.buffer], scores);
+    if constexpr (Shape::kHeld)
+      group_multiply_rows<dim, kForwardKeys>(queries_, shared_.k[now.buffer], scores);
+    else
+      group_multiply_rows<dim, 64, kForwardKeys>(shared_.q[group_][slot_.buffer], shared_.k[now.buffer], scores);
   }
   __device__ void begin_sums(const Weights& weights) {
     before_.wait_full(shared_.v_full);
@@ -178,8 +199,10 @@ class ForwardGroup {
     before_ = at_;
     at_.advance();
     before_.wait_full(shared_.k_full);
+    await_turn();
     group_fence();
     begin_scores(before_, scores);
+    pass_turn();
     group_wait<0>();
     group_keep(scores);
     leave(shared_.k_empty + before_.buffer);
@@ -191,6 +214,7 @@ class ForwardGroup {
     for (;;) {
       settle(scores, weights);
       if (++tile == piece_.own.to) {
+        if constexpr (!Shape::kHeld) leave_queries();
         done_ = {piece_.tile, piece_.head, softmax_};
         int left = piece_.tiles - piece_.own.to;
         next_piece();
@@ -204,9 +228,11 @@ class ForwardGroup {
       Place now = at_;
       at_.advance();
       now.wait_full(shared_.k_full);
+      await_turn();
       group_fence();
       begin_scores(now, scores);
       begin_sums(weights);
+      pass_turn();
       group_wait<1>();
       group_keep(scores);
       leave(shared_.k_empty + now.buffer);
@@ -243,11 +269,11 @@ class ForwardGroup {
       for (int c = 0; c < 4; ++c) sums_[i][c] *= share[c / 2];
     pack_weights<dim>(sums_, packed);
     if (thread_ == 0) store_bulk_wait_read();
-    wait_for_threads<128>(1 + group_);  // the last rows have left
+    wait_for_threads<128>(4 + group_);  // the last rows have left
     store_weights<64, dim>(packed, shared_.out[group_], thread_ / 32 * 16);
     show_to_products();
-    wait_for_threads<128>(1 + group_);
-    int query = (2 * done.tile + group_) * 64;
+    wait_for_threads<128>(4 + group_);
+    int query = (Shape::kGroups * done.tile + group_) * 64;
     if (thread_ == 0) {
       store_tile<64, dim>(maps_.out, query, done.head * dim, shared_.out[group_]);
       store_bulk_commit();
@@ -265,22 +291,24 @@ class ForwardGroup {
   const ForwardMaps& maps_;
   ForwardMemory<dim>& shared_;
   float* logsumexp_;
-  int group_, thread_ = int(threadIdx.x) % 128, lane_ = int(threadIdx.x) % 32, taken_ = 0;
+  int group_, thread_ = int(threadIdx.x) % 128, lane_ = int(threadIdx.x) % 32;
   float scale_ = in_.scale * kLog2E, slack_ = 8 / scale_;  ///< weights of up to 2^8
   RingPlace<2> pieces_;
+  RingPlace<Memory::kSlots> slot_;
   Place at_, before_, summed_;  ///< the next tile; the one whose weights are known; the one whose values are multiplied
   Piece piece_;
   SeenKeys seen_[2];
-  unsigned queries_[dim / 16][4];
+  unsigned queries_[Shape::kHeld ? dim / 16 : 1][4];
   float sums_[dim / 8][4], kept_[2];
   GroupSoftmax softmax_;
   Done done_;
   bool grew_, pending_, finishing_;
 };
 
-/// Grid of as many blocks as run at a time, kGroupThreads. For positive scales, without soft cap, bias and gaps.
+/// Grid of as many blocks as run at a time, ForwardShape::kThreads. For positive scales, without soft cap, bias and
+/// gaps.
 template <int dim>
-__global__ void __launch_bounds__(kGroupThreads, 1)
+__global__ void __launch_bounds__(ForwardShape<dim>::kThreads, 1)
     attention_forward_groups(AttentionView<bf16> in, const __grid_constant__ ForwardMaps maps, GroupGrid grid,
                              float* logsumexp) {
 #ifndef LATHE_NO_GROUPS
@@ -289,11 +317,11 @@ __global__ void __launch_bounds__(kGroupThreads, 1)
   shared.start();
   wait_for_earlier_kernels();
   if (group_of_thread() == 0) {
-    fewer_registers<kForwardCopyRegisters>();
+    fewer_registers<ForwardShape<dim>::kCopyRegisters>();
     if (threadIdx.x == 0) ForwardCopies<dim>(in, maps, shared).run();
     if (threadIdx.x == 32) draw_pieces(in, grid, shared);
   } else {
-    more_registers<kForwardRegisters>();
+    more_registers<ForwardShape<dim>::kRegisters>();
     ForwardGroup<dim>(in, maps, shared, logsumexp, group_of_thread() - 1).run();
   }
 #endif

@@ -1,5 +1,5 @@
 #pragma once
-// What forward attention's groups that compute are handed: pieces of kGroupRows queries of a head, and the tiles of
+// What forward attention's groups that compute are handed: pieces of 64 queries a group of a head, and the tiles of
 // keys and values that any of these sees, from the last to the first. One thread of the block draws pieces, another
 // copies.
 
@@ -27,14 +27,25 @@ struct alignas(16) GroupTiles {
   int from, to, plain_from, plain_to;
 };
 
-/// Queries [tile * kGroupRows, ...) of a head; tile i of keys are the rows [end - (i + 1) * kForwardKeys, ...) of kv.
+constexpr int kForwardKeys = 128;
+
+/// Groups of a block that compute, and what they keep: queries in registers, or in shared memory, where the next ones
+/// have another place. With heads of 64 a third group computes exponentials while two multiply, and they take turns.
+template <int dim>
+struct ForwardShape {
+  static constexpr int kGroups = dim == 64 ? 3 : 2, kRows = 64 * kGroups, kThreads = 128 * (kGroups + 1);
+  static constexpr int kWarps = 4 * kGroups, kStages = dim == 64 ? 4 : 2;
+  static constexpr bool kHeld = kGroups == 2, kTurns = kGroups == 3;
+  static constexpr int kSlots = kHeld ? 1 : 2;
+  static constexpr int kCopyRegisters = kGroups == 2 ? 40 : 32, kRegisters = kGroups == 2 ? 232 : 160;
+};
+
+/// Queries [tile * kRows, ...) of a head; tile i of keys are the rows [end - (i + 1) * kForwardKeys, ...) of kv.
 /// No tiles: there are no pieces any more.
 struct alignas(16) ForwardPiece {
   int tile, head, end, tiles;
-  GroupTiles of_group[2];
+  GroupTiles of_group[3];
 };
-
-constexpr int kForwardKeys = 128;
 
 struct ForwardMaps {
   CUtensorMap q, k, v, out;  ///< of tiles of 64, kForwardKeys, kForwardKeys and 64 rows
@@ -43,28 +54,28 @@ struct ForwardMaps {
 /// Shared memory of a block.
 template <int dim>
 struct ForwardMemory {
-  static constexpr int kStages = dim == 64 ? 4 : 2;
+  using Shape = ForwardShape<dim>;
+  static constexpr int kGroups = Shape::kGroups, kStages = Shape::kStages, kSlots = Shape::kSlots;
   using Queries = SwizzledRows<64, dim>;
   using Keys = SwizzledRows<kForwardKeys, dim>;
-  bf16 q[2][Queries::kValues];  ///< of the groups
+  bf16 q[kGroups][kSlots][Queries::kValues];
   bf16 k[kStages][Keys::kValues], v[kStages][Keys::kValues];
-  bf16 out[2][Queries::kValues];
-  SeenKeys rows[2][64];
+  bf16 out[kGroups][Queries::kValues];
+  SeenKeys rows[kGroups][kSlots][64];
   ForwardPiece pieces[2];
   uint64_t k_full[kStages], k_empty[kStages], v_full[kStages], v_empty[kStages];
-  uint64_t q_full[2], q_empty[2], pieces_full[2], pieces_empty[2];
+  uint64_t q_full[kGroups][kSlots], q_empty[kGroups][kSlots], pieces_full[2], pieces_empty[2];
 
   /// By the whole block, once.
   __device__ void start() {
     if (threadIdx.x == 0) {
       for (int i = 0; i < kStages; ++i) {
         barrier_start(k_full + i, 1), barrier_start(v_full + i, 1);
-        barrier_start(k_empty + i, kComputeWarps), barrier_start(v_empty + i, kComputeWarps);
+        barrier_start(k_empty + i, Shape::kWarps), barrier_start(v_empty + i, Shape::kWarps);
       }
-      for (int i = 0; i < 2; ++i) {
-        barrier_start(q_full + i, 1), barrier_start(q_empty + i, kComputeWarps / 2);
-        barrier_start(pieces_full + i, 1), barrier_start(pieces_empty + i, kComputeWarps + 1);
-      }
+      for (int group = 0; group < kGroups; ++group)
+        for (int i = 0; i < kSlots; ++i) barrier_start(q_full[group] + i, 1), barrier_start(q_empty[group] + i, 4);
+      for (int i = 0; i < 2; ++i) barrier_start(pieces_full + i, 1), barrier_start(pieces_empty + i, Shape::kWarps + 1);
       show_barriers();
     }
     __syncthreads();
@@ -79,15 +90,21 @@ __device__ inline GroupTiles tiles_of_group(const SeenByTile& own, int end) {
   return {(end - own.last) / kForwardKeys, to, tiles_from(own.all_last), min((end - own.all_first) / kForwardKeys, to)};
 }
 
-__device__ inline ForwardPiece piece_of(const AttentionView<bf16>& in, const GroupGrid& grid, int number) {
+template <int dim>
+__device__ ForwardPiece piece_of(const AttentionView<bf16>& in, const GroupGrid& grid, int number) {
+  constexpr int groups = ForwardShape<dim>::kGroups;
   auto [tile, head] = grid.tile_and_head(number);
-  int2 hull = seen_by_group(in, tile);
-  int tiles = max((hull.y - hull.x + kForwardKeys - 1) / kForwardKeys, 1);
-  return {tile,
-          head,
-          hull.y,
-          tiles,
-          {tiles_of_group(seen_by_tile(in, 2 * tile), hull.y), tiles_of_group(seen_by_tile(in, 2 * tile + 1), hull.y)}};
+  SeenByTile own[groups];
+  int first = 0x7fffffff, last = 0;
+#pragma unroll
+  for (int group = 0; group < groups; ++group) {
+    own[group] = seen_by_tile(in, groups * tile + group);
+    if (own[group].first < own[group].last) first = min(first, own[group].first), last = max(last, own[group].last);
+  }
+  ForwardPiece piece{tile, head, last, last > 0 ? (last - first + kForwardKeys - 1) / kForwardKeys : 1, {}};
+#pragma unroll
+  for (int group = 0; group < groups; ++group) piece.of_group[group] = tiles_of_group(own[group], last);
+  return piece;
 }
 
 /// By one thread. Which block takes which piece changes no result.
@@ -96,7 +113,7 @@ __device__ void draw_pieces(const AttentionView<bf16>& in, const GroupGrid& grid
   RingPlace<2> at;
   for (int number = int(blockIdx.x);; at.advance()) {
     bool any = number < grid.pieces();
-    ForwardPiece piece = any ? piece_of(in, grid, number) : ForwardPiece{};
+    ForwardPiece piece = any ? piece_of<dim>(in, grid, number) : ForwardPiece{};
     at.wait_empty(shared.pieces_empty);
     shared.pieces[at.buffer] = piece;
     barrier_arrive(shared.pieces_full + at.buffer);
@@ -150,21 +167,25 @@ class ForwardCopies {
     queries_copied_ = false;
   }
   __device__ bool queries_are_taken() const {
-    return barrier_passed(shared_.q_empty, taken_ % 2 ^ 1) && barrier_passed(shared_.q_empty + 1, taken_ % 2 ^ 1);
+    bool are = true;
+    for (int group = 0; group < Memory::kGroups; ++group)
+      are = are && barrier_passed(shared_.q_empty[group] + slot_.buffer, slot_.parity ^ 1);
+    return are;
   }
-  /// Of piece_ and of both groups, with what each sees; of those past the last, zeros and whatever.
+  /// Of piece_ and of all groups, with what each sees; of those past the last, zeros and whatever.
   __device__ void copy_queries() {
     constexpr int bytes = Memory::Queries::kValues * int(sizeof(bf16)), row_bytes = 64 * int(sizeof(SeenKeys));
     if (piece_.tiles == 0) return;
-    for (int group = 0; group < 2; ++group) {
-      int tile = 2 * piece_.tile + group;
+    for (int group = 0; group < Memory::kGroups; ++group) {
+      int tile = Memory::kGroups * piece_.tile + group, slot = slot_.buffer;
       bool there = tile * 64 < in_.tokens;
-      barrier_wait(shared_.q_empty + group, taken_ % 2 ^ 1);
-      barrier_expect(shared_.q_full + group, bytes + (there ? row_bytes : 0));
-      copy_tile<64, dim>(maps_.q, tile * 64, piece_.head * dim, shared_.q[group], shared_.q_full + group);
-      if (there) copy_bulk(in_.intervals.rows + tile * 64, shared_.rows[group], row_bytes, shared_.q_full + group);
+      uint64_t* full = shared_.q_full[group] + slot;
+      slot_.wait_empty(shared_.q_empty[group]);
+      barrier_expect(full, bytes + (there ? row_bytes : 0));
+      copy_tile<64, dim>(maps_.q, tile * 64, piece_.head * dim, shared_.q[group][slot], full);
+      if (there) copy_bulk(in_.intervals.rows + tile * 64, shared_.rows[group][slot], row_bytes, full);
     }
-    ++taken_;
+    slot_.advance();
     queries_copied_ = true;
   }
   /// Of the tile whose keys were copied last.
@@ -182,7 +203,8 @@ class ForwardCopies {
   } piece_;
   RingPlace<2> pieces_;
   RingPlace<Memory::kStages> at_, before_;
-  int taken_ = 0, key_before_ = 0, column_before_ = -1;
+  RingPlace<Memory::kSlots> slot_;
+  int key_before_ = 0, column_before_ = -1;
   bool queries_copied_ = false;
 };
 

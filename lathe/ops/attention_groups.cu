@@ -29,9 +29,9 @@ bool device_has_groups() {
   return has;
 }
 
-GroupGrid grid_of(int64_t rows, int64_t heads, int64_t head_bytes) {
+GroupGrid grid_of(int64_t tiles, int64_t heads, int64_t head_bytes) {
   int64_t at_once = std::clamp<int64_t>(kCachedBytes / head_bytes, 1, heads);
-  return {int(tiles_of(rows, kGroupRows)), int(heads), int(at_once)};
+  return {int(tiles), int(heads), int(at_once)};
 }
 
 template <int dim>
@@ -49,9 +49,9 @@ void launch_forward(const AttentionView<bf16>& view, Tensor& out, Tensor& logsum
   auto kernel = attention_forward_groups<dim>;
   allow_shared(reinterpret_cast<const void*>(kernel), bytes);
   int64_t head_bytes = int64_t(view.memory_tokens) * dim * 4 / view.group;
-  GroupGrid grid = grid_of(view.tokens, view.heads, head_bytes);
+  GroupGrid grid = grid_of(tiles_of(view.tokens, ForwardShape<dim>::kRows), view.heads, head_bytes);
   unsigned blocks = unsigned(std::min(grid.tiles * grid.heads, multiprocessors()));
-  launch_early(kernel, {blocks, kGroupThreads, stream_of(out), bytes}, "attention forward groups", view,
+  launch_early(kernel, {blocks, ForwardShape<dim>::kThreads, stream_of(out), bytes}, "attention forward groups", view,
                forward_maps_of<dim>(view, out), grid, on_device<float>(logsumexp));
 }
 
