@@ -206,6 +206,7 @@ __global__ void __launch_bounds__(kGroupThreads, 1)
   extern __shared__ uint4 shared_memory[];
   BackwardShared<dim> shared(shared_memory);
   shared.start();
+  wait_for_earlier_kernels();
   if (group_of_thread() == 0) {
     fewer_registers<kBackwardCopyRegisters>();
     if (threadIdx.x == 0) BackwardCopy<dim>{view.in, to, maps, shared}.run(keys);

@@ -9,6 +9,7 @@
 #include "lathe/ops/attention_backward.cuh"
 #include "lathe/ops/attention_groups.cuh"
 #include "lathe/ops/tile_copy.cuh"
+#include "lathe/tensor/dependent.cuh"
 
 namespace lathe {
 
@@ -319,8 +320,11 @@ __device__ void finish_queries(const BackwardView<bf16>& view, const BackwardSum
 }
 
 /// Statistics of a query and head, by dim / 8 neighbouring threads each; for the rows of tiles that are no queries too.
+/// Launched early behind kernels that touch nothing it does, the first of which was launched as usual: it does not wait
+/// for them, but ends after them.
 template <int dim>
 __global__ void attention_statistics(BackwardView<bf16> view, const bf16* out, BackwardSums to) {
+  let_later_kernels_begin();
   constexpr int lanes = dim / 8, queries = BackwardSteps<dim>::kQueries;
   const AttentionView<bf16>& in = view.in;
   int64_t row = (blockIdx.x * int64_t(blockDim.x) + threadIdx.x) / lanes, from = row * dim + threadIdx.x % lanes * 8;
@@ -336,9 +340,11 @@ __global__ void attention_statistics(BackwardView<bf16> view, const bf16* out, B
   }
 #pragma unroll
   for (int distance = lanes / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(~0u, sum, distance);
-  if (token >= to.tiles * queries || threadIdx.x % lanes != 0) return;
-  float* at = to.statistics + (int64_t(head) * to.tiles + token / queries) * 2 * queries + token % queries;
-  at[0] = logsumexp, at[queries] = sum;
+  if (token < to.tiles * queries && threadIdx.x % lanes == 0) {
+    float* at = to.statistics + (int64_t(head) * to.tiles + token / queries) * 2 * queries + token % queries;
+    at[0] = logsumexp, at[queries] = sum;
+  }
+  if (blockIdx.x + 1 == gridDim.x) wait_for_earlier_kernels();
 }
 
 /// Rows of zeros, of `columns` values, by the threads of a warp.
@@ -353,6 +359,7 @@ __device__ inline void clear_rows(bf16* to, int rows, int columns, int64_t row) 
 template <int dim>
 __global__ void attention_walks(BackwardView<bf16> view, BackwardSums to, int key_tiles) {
   constexpr int queries = BackwardSteps<dim>::kQueries;
+  take_turn();
   const AttentionView<bf16>& in = view.in;
   int thread = int(blockIdx.x * blockDim.x + threadIdx.x), warps = int(gridDim.x * blockDim.x) / 32;
   int kv_columns = in.heads / in.group * dim;
@@ -387,6 +394,7 @@ constexpr int kMostOrdered = 1024;
 /// earlier tile of the chain. One block, of a thread for each tile up to kMostOrdered; more tiles keep their order.
 __global__ void __launch_bounds__(kMostOrdered) attention_order(BackwardSums to, int key_tiles, int band) {
   __shared__ int chains[kMostOrdered], longest[kMostOrdered];
+  take_turn();
   int keys = int(threadIdx.x), threads = int(blockDim.x);
   if (key_tiles > threads) {
     for (; keys < key_tiles; keys += threads) to.order[keys] = {keys, to.walks[keys].x, to.walks[keys].y, 0};

@@ -98,18 +98,22 @@ void launch_backward(const BackwardView<bf16>& view, int64_t longest, const bf16
   const AttentionView<bf16>& in = view.in;
   unsigned key_tiles = tiles_of(in.memory_tokens, kGroupRows);
   int64_t lanes = int64_t(to.tiles) * queries * in.heads * dim / 8;
-  attention_statistics<dim><<<tiles_of(lanes, kThreads), kThreads, 0, stream>>>(view, out, to);
-  attention_walks<dim><<<tiles_of(key_tiles * 32, kThreads), kThreads, 0, stream>>>(view, to, int(key_tiles));
   int kv_heads = in.heads / in.group, pieces = int(key_tiles) * kv_heads;
   int at_once = std::clamp(multiprocessors() / kBlocksOfHead, 1, kv_heads);
-  int threads = std::min(int(key_tiles + 31) / 32 * 32, kMostOrdered);
-  attention_order<<<1, threads, 0, stream>>>(to, int(key_tiles), chains_of_band(longest, dim * in.group, at_once));
+  unsigned threads = std::min((key_tiles + 31) / 32 * 32, unsigned(kMostOrdered));
+  // walks and their order are found beside the statistics
+  launch_early(attention_walks<dim>, {tiles_of(key_tiles * 32, kThreads), kThreads, stream}, "attention walks", view,
+               to, int(key_tiles));
+  launch_early(attention_order, {1, threads, stream}, "attention order", to, int(key_tiles),
+               chains_of_band(longest, dim * in.group, at_once));
+  launch_early(attention_statistics<dim>, {tiles_of(lanes, kThreads), kThreads, stream}, "attention statistics", view,
+               out, to);
   auto kernel = attention_backward_groups<dim>;
   allow_shared(reinterpret_cast<const void*>(kernel), bytes);
   GroupGrid grid{int(key_tiles), kv_heads, at_once};
-  int blocks = std::min(pieces, multiprocessors());
-  kernel<<<unsigned(blocks), kGroupThreads, bytes, stream>>>(view, backward_maps_of<dim>(view), to, grid);
-  check_launch("attention backward groups");
+  unsigned blocks = unsigned(std::min(pieces, multiprocessors()));
+  launch_early(kernel, {blocks, kGroupThreads, stream, bytes}, "attention backward groups", view,
+               backward_maps_of<dim>(view), to, grid);
 }
 
 }  // namespace
