@@ -166,8 +166,9 @@ class ForwardGroup {
   }
   /// Dot products with the keys of tile `i` of the piece become weights.
   __device__ void soften(int i, Scores& scores) {
-    if (i < piece_.own.plain_from || i >= piece_.own.plain_to)
-      hide_unseen(seen_, piece_.end - (i + 1) * kForwardKeys, scores);
+    int key = piece_.end - (i + 1) * kForwardKeys;
+    if (i < piece_.own.plain_from) hide_unseen<true>(seen_, key, scores);
+    if (i >= piece_.own.plain_to) hide_unseen<false>(seen_, key, scores);
     grew_ = softmax_.add(scores, scale_, slack_, kept_);
   }
 

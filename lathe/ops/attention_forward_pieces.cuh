@@ -84,7 +84,7 @@ struct ForwardMemory {
 
 /// `own` of a piece with `tiles` tiles that end at `end`; a group that sees nothing takes the first one, in vain.
 __device__ inline GroupTiles tiles_of_group(const SeenByTile& own, int end) {
-  if (own.first >= own.last) return {0, 1, 0, 0};
+  if (own.first >= own.last) return {0, 1, 1, 0};
   auto tiles_from = [&](int key) { return (end - key + kForwardKeys - 1) / kForwardKeys; };  // with any key behind it
   int to = tiles_from(own.first);
   return {(end - own.last) / kForwardKeys, to, tiles_from(own.all_last), min((end - own.all_first) / kForwardKeys, to)};

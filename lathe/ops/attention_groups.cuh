@@ -59,17 +59,20 @@ __device__ int2 seen_by_group(const AttentionView<T>& in, int tile) {
 /// Called by one lane of a warp when all of the warp are done with a buffer: a barrier waits for kComputeWarps of them.
 constexpr int kComputeWarps = 8;
 
-/// Scores of keys that a lane's rows do not see become -inf.
-template <int blocks>
+/// Scores of keys, the first of which is `key`, become -inf where they lie behind all that a lane's rows see, or
+/// before.
+template <bool behind, int blocks>
 __device__ void hide_unseen(const SeenKeys (&seen)[2], int key, float (&scores)[blocks][4]) {
   int column = key + 2 * (int(threadIdx.x) % 4);
 #pragma unroll
-  for (int i = 0; i < blocks; ++i)
+  for (int half = 0; half < 2; ++half) {
+    int edge = (behind ? seen[half].last : seen[half].first) - column;  // to compare with constants
 #pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      int at = column + 8 * i + c % 2;
-      if (at < seen[c / 2].first || at >= seen[c / 2].last) scores[i][c] = -INFINITY;
-    }
+    for (int i = 0; i < blocks; ++i)
+#pragma unroll
+      for (int c = 0; c < 2; ++c)
+        if ((8 * i + c >= edge) == behind) scores[i][2 * half + c] = -INFINITY;
+  }
 }
 
 /// The first address in shared memory that swizzled rows can begin at; kSharedSlack bytes more are needed.
