@@ -83,9 +83,10 @@ def flex(mask, head_dim, repeats):
     return rates(mask, head_dim, LONG, 1, *seconds)
 
 
-def ours():
+def ours(repeats):
     """{(mask, head_dim, length): [forward, backward]} of 16 heads, and all lines."""
-    lines = [line for line in json_lines(lathe("bench/gpu_attention_bench").stdout) if line["bench"] == "attention"]
+    output = lathe("bench/gpu_attention_bench", repeats).stdout
+    lines = [line for line in json_lines(output) if line["bench"] == "attention"]
     results = {}
     for line in lines:
         if line["kv_heads"] == HEADS:
@@ -99,7 +100,7 @@ def show(pair):
 
 def compare_causal(row, repeats):
     with row.phase("lathe"):
-        lathe_rates, row.measured["lathe"] = ours()
+        lathe_rates, row.measured["lathe"] = ours(repeats)
     for head_dim, length, batch in SHAPES:
         with row.phase(f"PyTorch d {head_dim} T {length}"):
             peers = sdpa(head_dim, length, batch, repeats)
@@ -115,7 +116,7 @@ def compare_causal(row, repeats):
 
 def compare_masks(row, repeats):
     with row.phase("lathe"):
-        lathe_rates, row.measured["lathe"] = ours()
+        lathe_rates, row.measured["lathe"] = ours(repeats)
     for mask in ("window 1024", "documents"):
         for head_dim in (64, 128):
             with row.phase(f"FlexAttention {mask} d {head_dim}"):

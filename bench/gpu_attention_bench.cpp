@@ -18,7 +18,7 @@
 namespace lathe {
 namespace {
 
-int repetitions = 20;
+int repetitions = 10;
 
 /// Milliseconds of one call of `work`, which runs `calls` times in a graph: the median over repetitions.
 double milliseconds(int calls, const std::function<void()>& work) {
@@ -89,6 +89,10 @@ double pairs_of(const Case& c) {
   return pairs * double(c.batch);
 }
 
+/// As many calls of so many operations as take some 2 ms. More would measure another clock than PyTorch's few calls do:
+/// an H200 that multiplies for longer than some 50 ms lowers it, from 1.8 GHz to 1.6 or 1.4.
+int calls_of(double operations) { return std::clamp(int(2e-3 * 5e14 / operations), 1, 10); }
+
 void measure(const Case& c) {
   Runtime runtime({Backend::cuda}, int64_t{12} << 30);
   AttentionSpec spec;
@@ -100,10 +104,11 @@ void measure(const Case& c) {
   Packed packed{numbers_of(offsets), *std::max_element(c.lengths.begin(), c.lengths.end()), offsets};
   Tensor qkv = random_numbers({offsets.back(), c.heads + 2 * c.kv_heads, c.head_dim});
   Tensor dout = random_numbers({offsets.back(), c.heads * c.head_dim});
-  double forward = milliseconds(10, [&] { attention(qkv, packed, spec); });
+  double flops = 4 * pairs_of(c) * double(c.heads * c.head_dim);
+  double forward = milliseconds(calls_of(flops), [&] { attention(qkv, packed, spec); });
   Ignore sink;
   qkv.make_leaf(&sink);
-  double both = milliseconds(5, [&] {
+  double both = milliseconds(calls_of(3.5 * flops), [&] {
     Tape tape;
     Tensor out;
     {
@@ -112,7 +117,6 @@ void measure(const Case& c) {
     }
     tape.backward(out, dout);
   });
-  double flops = 4 * pairs_of(c) * double(c.heads * c.head_dim);
   print(c, "forward", forward, flops);
   print(c, "backward", both - forward, 2.5 * flops);
 }
