@@ -19,8 +19,9 @@ struct BackwardGroup {
   int group, lane = int(threadIdx.x) % 32, warp_row = group * 64 + int(threadIdx.x) % 128 / 32 * 16;
   float scale = in.scale * kLog2E;
 
+  /// The warp is together, behind products.
   __device__ void leave(uint64_t* barrier) const {
-    if (lane == 0) barrier_arrive(barrier);
+    if (kWarpArrivals > 1 || lane == 0) barrier_arrive(barrier);
   }
 
   /// Dot products become weights.
@@ -75,8 +76,7 @@ struct BackwardGroup {
 #pragma unroll
     for (int i = 0; i < 8; ++i) to[i * 128] = float4{sums[i][0], sums[i][1], sums[i][2], sums[i][3]};
     show_to_products();
-    __syncwarp();
-    leave(shared.sums_full + group);
+    barrier_arrive_warp(shared.sums_full + group);
   }
 
   /// Until step `n` is copied; its flags.

@@ -63,7 +63,7 @@ struct SummedQueries {
   int2 queries[2];
 
   __device__ void start() {
-    for (int i = 0; i < 2; ++i) barrier_start(full + i, 1), barrier_start(empty + i, 1);
+    for (int i = 0; i < 2; ++i) barrier_start(full + i, 1), barrier_start(empty + i, kWarpArrivals);
   }
   __device__ void put(int n, int2 tile_and_head) {
     Turn<2> at(n);
@@ -76,8 +76,7 @@ struct SummedQueries {
     Turn<2> at(n);
     at.wait_full(full);
     int2 tile_and_head = queries[at.buffer];
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) barrier_arrive(empty + at.buffer);
+    barrier_arrive_warp(empty + at.buffer);
     return tile_and_head;
   }
 };
@@ -121,13 +120,14 @@ struct BackwardShared {
   /// By the whole block, once.
   __device__ void start() const {
     if (threadIdx.x == 0) {
-      for (int i = 0; i < kStages; ++i) barrier_start(full + i, 1), barrier_start(empty + i, kComputeWarps + 2);
+      constexpr int of_warps = kComputeWarps * kWarpArrivals;
+      for (int i = 0; i < kStages; ++i) barrier_start(full + i, 1), barrier_start(empty + i, of_warps + 2);
       for (int i = 0; i < Steps::kKeys; ++i) barrier_start(keys_full + i, 1), barrier_start(keys_empty + i, 2);
       for (int i = 0; i < Steps::kValues; ++i)
-        barrier_start(values_full + i, 1), barrier_start(values_empty + i, Steps::kValues == 1 ? kComputeWarps : 2);
-      barrier_start(scores_empty, kComputeWarps);
+        barrier_start(values_full + i, 1), barrier_start(values_empty + i, Steps::kValues == 1 ? of_warps : 2);
+      barrier_start(scores_empty, of_warps);
       for (int i = 0; i < 2; ++i) {
-        barrier_start(sums_full + i, kComputeWarps / 2), barrier_start(sums_empty + i, 1);
+        barrier_start(sums_full + i, of_warps / 2), barrier_start(sums_empty + i, 1);
         summed[i].start();
       }
       show_barriers();

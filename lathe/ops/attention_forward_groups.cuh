@@ -88,10 +88,6 @@ class ForwardGroup {
     GroupTiles own;
   };
 
-  __device__ void leave(uint64_t* barrier) const {
-    __syncwarp();
-    if (lane_ == 0) barrier_arrive(barrier);
-  }
   /// Products of a tile begin when the group before has begun its own of the tile, so that they compute exponentials
   /// one after the other.
   __device__ void await_turn() const {
@@ -110,7 +106,7 @@ class ForwardGroup {
               same(piece.end),
               same(piece.tiles),
               {same(own.from), same(own.to), same(own.plain_from), same(own.plain_to)}};
-    leave(shared_.pieces_empty + pieces_.buffer);
+    barrier_arrive_warp(shared_.pieces_empty + pieces_.buffer);
     pieces_.advance();
   }
   __device__ void take_queries() {
@@ -131,7 +127,7 @@ class ForwardGroup {
   }
   /// Their shared memory is free for others then.
   __device__ void leave_queries() {
-    leave(shared_.q_empty[group_] + slot_.buffer);
+    barrier_arrive_warp(shared_.q_empty[group_] + slot_.buffer);
     slot_.advance();
   }
   /// Tiles that no row of the group sees.
@@ -141,9 +137,9 @@ class ForwardGroup {
       at_.wait_full(shared_.k_full);
       await_turn();
       pass_turn();
-      leave(shared_.k_empty + at_.buffer);
+      barrier_arrive_warp(shared_.k_empty + at_.buffer);
       at_.wait_full(shared_.v_full);
-      leave(shared_.v_empty + at_.buffer);
+      barrier_arrive_warp(shared_.v_empty + at_.buffer);
     }
   }
 
@@ -176,7 +172,7 @@ class ForwardGroup {
   __device__ void settle(Scores& scores, Weights& weights) {
     group_wait<0>();
     group_keep(sums_);
-    if (pending_) leave(shared_.v_empty + summed_.buffer);
+    if (pending_) barrier_arrive_warp(shared_.v_empty + summed_.buffer);
     if (finishing_) {
       store(done_);
       clear_sums();
@@ -206,7 +202,7 @@ class ForwardGroup {
     pass_turn();
     group_wait<0>();
     group_keep(scores);
-    leave(shared_.k_empty + before_.buffer);
+    barrier_arrive_warp(shared_.k_empty + before_.buffer);
     softmax_ = GroupSoftmax();
     int tile = piece_.own.from;
     clear_sums();
@@ -236,7 +232,7 @@ class ForwardGroup {
       pass_turn();
       group_wait<1>();
       group_keep(scores);
-      leave(shared_.k_empty + now.buffer);
+      barrier_arrive_warp(shared_.k_empty + now.buffer);
       summed_ = before_, before_ = now, pending_ = true;
       soften(tile, scores);
     }
@@ -246,7 +242,7 @@ class ForwardGroup {
     begin_sums(weights);
     group_wait<0>();
     group_keep(sums_);
-    leave(shared_.v_empty + before_.buffer);
+    barrier_arrive_warp(shared_.v_empty + before_.buffer);
     store(done_);
     skip(left);
   }

@@ -69,13 +69,15 @@ struct ForwardMemory {
   /// By the whole block, once.
   __device__ void start() {
     if (threadIdx.x == 0) {
+      constexpr int of_warps = Shape::kWarps * kWarpArrivals;
       for (int i = 0; i < kStages; ++i) {
         barrier_start(k_full + i, 1), barrier_start(v_full + i, 1);
-        barrier_start(k_empty + i, Shape::kWarps), barrier_start(v_empty + i, Shape::kWarps);
+        barrier_start(k_empty + i, of_warps), barrier_start(v_empty + i, of_warps);
       }
       for (int group = 0; group < kGroups; ++group)
-        for (int i = 0; i < kSlots; ++i) barrier_start(q_full[group] + i, 1), barrier_start(q_empty[group] + i, 4);
-      for (int i = 0; i < 2; ++i) barrier_start(pieces_full + i, 1), barrier_start(pieces_empty + i, Shape::kWarps + 1);
+        for (int i = 0; i < kSlots; ++i)
+          barrier_start(q_full[group] + i, 1), barrier_start(q_empty[group] + i, 4 * kWarpArrivals);
+      for (int i = 0; i < 2; ++i) barrier_start(pieces_full + i, 1), barrier_start(pieces_empty + i, of_warps + 1);
       show_barriers();
     }
     __syncthreads();

@@ -48,7 +48,8 @@ struct HeldMemory {
         sums_full(empty + S::stages),
         sums_empty(sums_full + S::sum_buffers) {}
   __device__ void start_barriers() const {
-    for (int i = 0; i < S::stages; ++i) barrier_start(full + i, 1), barrier_start(empty + i, kRingWarps * kWarpArrivals);
+    for (int i = 0; i < S::stages; ++i)
+      barrier_start(full + i, 1), barrier_start(empty + i, kRingWarps * kWarpArrivals);
     for (int i = 0; i < S::sum_buffers; ++i)
       barrier_start(sums_full + i, kRingWarps * kWarpArrivals),
           barrier_start(sums_empty + i, S::finishing_warps * kWarpArrivals);

@@ -69,8 +69,8 @@ __device__ inline void barrier_start(uint64_t* barrier, int arrivals) {
 __device__ inline void barrier_arrive(uint64_t* barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
-/// How many arrivals a warp's are. compute-sanitizer's racecheck takes one for that of a single thread, whatever waited for
-/// each other before it, so that programs built for it (LATHE_RACECHECK) have each thread arrive.
+/// How many arrivals a warp's are. compute-sanitizer's racecheck takes one for that of a single thread, whatever waited
+/// for each other before it, so that programs built for it (LATHE_RACECHECK) have each thread arrive.
 #ifdef LATHE_RACECHECK
 inline constexpr int kWarpArrivals = 32;
 #else
