@@ -101,9 +101,9 @@ void launch_backward(const BackwardView<bf16>& view, int64_t longest, const bf16
   int kv_heads = in.heads / in.group, pieces = int(key_tiles) * kv_heads;
   int at_once = std::clamp(multiprocessors() / kBlocksOfHead, 1, kv_heads);
   unsigned threads = std::min((key_tiles + 31) / 32 * 32, unsigned(kMostOrdered));
-  // walks and their order are found beside the statistics
-  launch_early(attention_walks<dim>, {tiles_of(key_tiles * 32, kThreads), kThreads, stream}, "attention walks", view,
-               to, int(key_tiles));
+  // As usual, behind all that is before: walks and their order are found beside the statistics, which wait for neither.
+  attention_walks<dim><<<tiles_of(key_tiles * 32, kThreads), kThreads, 0, stream>>>(view, to, int(key_tiles));
+  check_launch("attention walks");
   launch_early(attention_order, {1, threads, stream}, "attention order", to, int(key_tiles),
                chains_of_band(longest, dim * in.group, at_once));
   launch_early(attention_statistics<dim>, {tiles_of(lanes, kThreads), kThreads, stream}, "attention statistics", view,
