@@ -12,8 +12,10 @@ template <int dim>
 struct BackwardGroup {
   using Shared = BackwardShared<dim>;
   static constexpr int kQueries = Shared::kQueries;
-  /// Products that may run while the next scores begin: dk and dq, or dq. nvcc 13.0 has no registers for more.
-  static constexpr int kRunning = dim == 64 ? 2 : 1;
+  /// Whether a step's dq is multiplied before its dk, which then runs while sums of dq are handed on: next to products
+  /// with both sides in shared memory, as the next scores are, there is hardly room to store them. Else dk and dq run
+  /// on while the next scores begin; for heads of 128 there are no registers for that.
+  static constexpr bool kQueriesFirst = dim == 128;
   const AttentionView<bf16>& in;
   const Shared& shared;
   int group, lane = int(threadIdx.x) % 32, warp_row = group * 64 + int(threadIdx.x) % 128 / 32 * 16;
@@ -69,7 +71,19 @@ struct BackwardGroup {
     group_multiply_rows<dim, kGroupRows, kQueries>(keys + group * 64 * 64, shared.walked_matrix(buffer, 0), scores);
   }
 
-  /// Hands this group's part of the sums of a step's queries to who adds them.
+  /// This group's part of the sums of a step's queries: half of the rows, or of the columns.
+  __device__ void begin_sums(int piece, float (&sums)[8][4]) const {
+    const bf16* keys = shared.keys(piece % Shared::Steps::kKeys);
+    group_multiply_columns<kGroupRows>(shared.scores + (dim == 64 ? group * Shared::Scores::kBlock : 0),
+                                       keys + (dim == 64 ? 0 : group * Shared::Kept::kBlock), sums);
+  }
+  /// Until all products are computed but those begun last.
+  __device__ void await_sums(float (&sums)[8][4]) const {
+    group_wait<1>();
+    group_keep(sums);
+    leave(shared.scores_empty);
+  }
+  /// Hands the sums to who adds them.
   __device__ void put_sums(int put, const float (&sums)[8][4]) const {
     Turn<1>(put).wait_empty(shared.sums_empty + group);
     float4* to = reinterpret_cast<float4*>(shared.sums + group * kSumsPart) + threadIdx.x % 128;
@@ -133,8 +147,8 @@ struct BackwardGroup {
     if constexpr (Steps::kValues == 2) barrier_arrive(shared.values_empty + piece % 2);
   }
 
-  /// All steps of the block. Scores of the next step begin before the sums of this one are there; those after the last
-  /// are of no use, but a branch around them would make nvcc serialize all products.
+  /// All steps of the block. Scores of the next step begin before this one ends; those after the last are of no use,
+  /// but a branch around them would make nvcc serialize all products.
   __device__ void run(const BackwardMaps& maps) const {
     using Steps = typename Shared::Steps;
     float scores[kQueries / 8][4], dk[dim / 8][4] = {}, dv[dim / 8][4] = {};
@@ -166,23 +180,29 @@ struct BackwardGroup {
       Turn<1>(steps).wait_empty(shared.scores_empty);
       store_weights<kGroupRows, kQueries>(packed_gradients, shared.scores, warp_row);
       show_to_products();
-      group_fence();
-      group_multiply_weights<dim, kQueries>(packed_gradients, q, dk);
-      wait_for_threads<256>(1);
-      group_multiply_columns<kGroupRows>(
-          shared.scores + (dim == 64 ? group * Shared::Scores::kBlock : 0),
-          shared.keys(piece % Steps::kKeys) + (dim == 64 ? 0 : group * Shared::Kept::kBlock), sums);
-      int next_flags = wait_for_step(steps + 1);
-      int next_piece = piece + (next_flags & Step::first);
+      if constexpr (kQueriesFirst) {
+        wait_for_threads<256>(1);
+        group_fence();
+        begin_sums(piece, sums);
+        group_multiply_weights<dim, kQueries>(packed_gradients, q, dk);
+        await_sums(sums);
+        put_sums(steps, sums);
+      } else {
+        group_fence();
+        group_multiply_weights<dim, kQueries>(packed_gradients, q, dk);
+        wait_for_threads<256>(1);
+        begin_sums(piece, sums);
+      }
+      int next_flags = wait_for_step(steps + 1), next_piece = piece + (next_flags & Step::first);
       if (next_flags & Step::first) Turn<Steps::kKeys>(next_piece).wait_full(shared.keys_full);
-      group_wait<kRunning>();
-      if constexpr (kRunning == 1) leave(shared.empty + buffer);
+      group_wait<kQueriesFirst ? 0 : 2>();
+      if constexpr (kQueriesFirst) leave(shared.empty + buffer);
       begin_scores(shared.keys(next_piece % Steps::kKeys), next, scores);
-      group_wait<1>();
-      group_keep(sums);
-      leave(shared.scores_empty);
-      if constexpr (kRunning == 2) leave(shared.empty + buffer);
-      put_sums(steps, sums);
+      if constexpr (!kQueriesFirst) {
+        await_sums(sums);
+        leave(shared.empty + buffer);
+        put_sums(steps, sums);
+      }
       group_wait<0>();
       group_keep(scores);
       if (flags & Step::last) {
