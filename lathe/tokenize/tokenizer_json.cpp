@@ -34,7 +34,12 @@ void add_to_vocabulary(const JsonFields& file, Tokenizer::Parts& parts) {
     const auto known = parts.vocabulary.id(token.content);
     require(!known || *known == token.id, file.place("added_tokens"), ": '", token.content, "' has id ", token.id,
             " here and ", known.value_or(0), " elsewhere");
-    if (!known) parts.vocabulary.add(token.content, token.id);
+    if (known) continue;
+    try {
+      parts.vocabulary.add(token.content, token.id);
+    } catch (const Error& error) {
+      throw Error(text(file.place("added_tokens"), ": ", error.what()));
+    }
   }
 }
 

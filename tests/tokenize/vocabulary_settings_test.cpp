@@ -87,7 +87,8 @@ TEST_F(VocabularySettings, AreRefusedByNameWhenTheyAreWrong) {
   EXPECT_THAT(wrong("added_tokens.json", R"({"<new>": -1})"), HasSubstr("added_tokens.json: <new>: -1 is no possible"));
   EXPECT_THAT(wrong("added_tokens.json", R"({"<new>": 4000000000})"), HasSubstr("4000000000 is no possible id"));
   EXPECT_THAT(wrong("added_tokens.json", R"({"<new>": 2000000000})"), HasSubstr("2000000000"));
-  EXPECT_THAT(wrong("added_tokens.json", R"({"<new>": 4})"), HasSubstr("4"));
+  EXPECT_THAT(wrong("added_tokens.json", R"({"<new>": 4})"),
+              HasSubstr("vocab.json: added_tokens: tokens 'h' and '<new>' have the same id 4"));
   EXPECT_THAT(wrong("added_tokens.json", R"({"hi": 4})"), HasSubstr("'hi' has id 4 here and 7 elsewhere"));
   EXPECT_THAT(wrong("added_tokens.json", "[]"), HasSubstr("added_tokens.json is no JSON object"));
   EXPECT_THAT(wrong("special_tokens_map.json", R"({"bos_token": 3})"), HasSubstr("special_tokens_map.json: bos_token"));
