@@ -122,11 +122,41 @@ void multiply_few_rows(const MatrixProduct& m, bool b_is_constant, cudaStream_t 
 #ifdef LATHE_SM_90A
 namespace {
 
-void multiply_normed(const NormedProduct& product, const PackedMatrix& weight, Tensor& out) {
-  using S = Sharing<1, 1, DenseSource::kTileBytes>;
-  DenseSource source{on_device<const __nv_bfloat16>(weight.panels), true};
-  launch_ring<S, __nv_bfloat16, true>(narrow_product(product, weight.shape[0], out), source, stream_of(out),
-                                      "matmul_normed");
+constexpr const char* kNormed = "matmul_normed";
+
+template <int pieces>
+void multiply_gated(const NarrowProduct& p, const HeldWeight& weight, cudaStream_t stream) {
+  using Out = __nv_bfloat16;
+  if (p.rows <= 8) return launch_holding<Holding<1, pieces, true>, Out>(p, weight, stream, kNormed);
+  p.rows <= 16 ? launch_holding<Holding<2, pieces, true>, Out>(p, weight, stream, kNormed)
+               : launch_holding<Holding<4, pieces, true>, Out>(p, weight, stream, kNormed);
+}
+
+/// Of several rows, which a kernel of its own normalizes into `rows`: each block of the product would take as long (8
+/// rows) or longer (32: 3 us more of 15, on an H200).
+void multiply_gated(NarrowProduct p, const HeldWeight& weight, __nv_bfloat16* rows, cudaStream_t stream) {
+  NormForward<__nv_bfloat16> norm{.x = p.x,
+                                  .weight = p.norm.weight,
+                                  .bias = nullptr,
+                                  .eps = p.norm.eps,
+                                  .offset = p.norm.offset,
+                                  .y = rows,
+                                  .means = nullptr,
+                                  .rstds = nullptr,
+                                  .rows = p.rows,
+                                  .columns = p.depth};
+  norm_cuda<false>(norm, true, stream, kNormed);
+  p.x = rows;
+  p.depth <= kPieceDepth ? multiply_gated<1>(p, weight, stream) : multiply_gated<2>(p, weight, stream);
+}
+
+void multiply_normed(const NormedProduct& product, const PackedMatrix& weight, Tensor& scratch, Tensor& out) {
+  NarrowProduct p = narrow_product(product, weight.shape[0], out);
+  auto* data = on_device<const __nv_bfloat16>(weight.panels);
+  if (p.rows > kMostNormedRows)
+    return multiply_gated(p, {data, true}, on_device<__nv_bfloat16>(scratch), stream_of(out));
+  launch_ring<Sharing<1, 1, DenseSource::kTileBytes>, __nv_bfloat16, true>(p, DenseSource{data, true}, stream_of(out),
+                                                                           kNormed);
 }
 
 const bool provided = normed_product_kernel.provide(Backend::cuda, multiply_normed);

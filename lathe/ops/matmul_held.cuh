@@ -1,14 +1,16 @@
 #pragma once
-// Products with 9 to 32 rows and a depth of two pieces: x stays in registers for all tiles of a block. Read again for
-// every tile it would be up to twice the bytes of the weight, and the card's cache gives 5.6 TB/s of both together
-// (measured on an H200). Tiles, warps and the order of sums are those of multiply_by_ring(), bit for bit; other warps
-// add and write sums while the next tile is multiplied.
+// Products with several rows and a depth of one or two pieces: x stays in registers for all tiles of a block. Read
+// again for every tile it would be up to twice the bytes of the weight, and the card's cache gives 5.6 TB/s of both
+// together (measured on an H200). Tiles, warps and the order of sums are those of multiply_by_ring(), bit for bit;
+// other warps add and write sums while the next tile is multiplied. Where the product is gated, a tile is half gates
+// and half what they gate, so that one thread has both.
 
 #include "lathe/ops/matmul_ring.cuh"
 
 namespace lathe {
 
 constexpr int kMostHeldDepth = 2 * kPieceDepth;
+constexpr int kGateColumns = kWeightRows / 2;  ///< of a tile: as many gates, and then what they gate
 
 /// A weight [columns, depth], row after row.
 struct HeldWeight {
@@ -17,9 +19,11 @@ struct HeldWeight {
 };
 
 /// A block has kRingWarps warps that multiply, one that copies the weight and some that finish tiles.
-template <int row_tiles_>
+template <int row_tiles_, int pieces_ = 2, bool gating_ = false>
 struct Holding {
-  static constexpr int row_tiles = row_tiles_, weight_tiles = 1, columns = kWeightRows, rows = kNarrowRows * row_tiles;
+  static constexpr bool gating = gating_;  ///< writes what gated_activate() makes of the product
+  static constexpr int row_tiles = row_tiles_, pieces = pieces_, weight_tiles = 1;
+  static constexpr int columns = kWeightRows, rows = kNarrowRows * row_tiles;
   static constexpr int finishing_warps = 3, threads = 32 * (kRingWarps + 1 + finishing_warps);
   /// From one row of a stage to the next: 64 more than a multiple of 128, so that a warp's reads of eight rows meet no
   /// bank twice.
@@ -68,24 +72,27 @@ struct Place {
 __device__ inline int tiles_of_block(const NarrowProduct& p) {
   return ((p.columns + kWeightRows - 1) / kWeightRows - int(blockIdx.x) + int(gridDim.x) - 1) / int(gridDim.x);
 }
-/// Where tile `number` of this block begins.
-__device__ inline int first_column(int number) { return (number * int(gridDim.x) + int(blockIdx.x)) * kWeightRows; }
+/// Where tile `number` of this block begins, of `columns` columns of out.
+__device__ inline int first_column(int number, int columns = kWeightRows) {
+  return (number * int(gridDim.x) + int(blockIdx.x)) * columns;
+}
 
 /// By a warp, a row a lane.
 template <class S>
 __device__ void copy_tiles(const NarrowProduct& p, const HeldWeight& weight, const HeldMemory<S>& memory) {
   if (!weight.is_constant) wait_for_earlier_kernels();
   uint64_t policy = read_once_policy();
-  int lane = int(threadIdx.x) % 32, pieces = 2 * tiles_of_block(p);
+  int lane = int(threadIdx.x) % 32, pieces = S::pieces * tiles_of_block(p);
   for (int i = 0; i < pieces; ++i) {
     Place<S::stages> stage(i);
-    int first = first_column(i / 2), k = i % 2 * kPieceDepth;
+    int first = first_column(i / S::pieces), k = i % S::pieces * kPieceDepth, row = first + lane;
+    if (S::gating) row = first / 2 + lane % kGateColumns + lane / kGateColumns * p.width();
     int rows = min(kWeightRows, p.columns - first), bytes = min(kPieceDepth, p.depth - k) * int(sizeof(__nv_bfloat16));
     barrier_wait(memory.empty + stage.index, stage.parity ^ 1);
     if (lane == 0) barrier_expect(memory.full + stage.index, rows * bytes);
     __syncwarp();
     if (lane < rows)
-      copy_bulk(weight.data + int64_t(first + lane) * p.depth + k,
+      copy_bulk(weight.data + int64_t(row) * p.depth + k,
                 memory.stages + stage.index * S::stage_bytes + lane * S::row_bytes, bytes, memory.full + stage.index,
                 policy);
   }
@@ -137,15 +144,15 @@ template <class S>
 __device__ void multiply_tiles(const NarrowProduct& p, const HeldMemory<S>& memory) {
   int warp = int(threadIdx.x) / 32, tiles = tiles_of_block(p);
   wait_for_earlier_kernels();
-  HeldPiece<S> x[2];
-  hold<S>(p, 0, x[0]);
-  hold<S>(p, kPieceDepth, x[1]);
+  HeldPiece<S> x[S::pieces];
+#pragma unroll
+  for (int i = 0; i < S::pieces; ++i) hold<S>(p, i * kPieceDepth, x[i]);
 #pragma unroll 1
   for (int tile = 0; tile < tiles; ++tile) {
     RingSums<S> sums = {};
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      Place<S::stages> stage(2 * tile + i);
+    for (int i = 0; i < S::pieces; ++i) {
+      Place<S::stages> stage(S::pieces * tile + i);
       barrier_wait(memory.full + stage.index, stage.parity);
       multiply_piece<S>(memory.stages + stage.index * S::stage_bytes, p.depth - i * kPieceDepth, x[i], sums);
       barrier_arrive_warp(memory.empty + stage.index);
@@ -235,6 +242,32 @@ __device__ void finish_tiles(const NarrowProduct& p, bool aligned, const HeldMem
   }
 }
 
+/// The same with gates, whose columns are whole tiles of out.
+template <class S, class Out>
+__device__ void finish_gated_tiles(const NarrowProduct& p, const HeldMemory<S>& memory) {
+  int thread = int(threadIdx.x) - 32 * (kRingWarps + 1), row = thread / 2, column = thread % 2 * 4;
+  static_assert(2 * S::rows <= 32 * S::finishing_warps);
+  wait_for_earlier_kernels();
+  for (int tile = 0, tiles = tiles_of_block(p); tile < tiles; ++tile) {
+    Place<S::sum_buffers> buffer(tile);
+    barrier_wait(memory.sums_full + buffer.index, buffer.parity);
+    const float* of_tile = memory.sums + buffer.index * S::sums;
+    int quad = min(row, S::rows - 1) * (kWeightRows / 4) + column / 4;
+    float4 gates = quad_of_warps<S>(of_tile, quad), sums = quad_of_warps<S>(of_tile, quad + kGateColumns / 4);
+    barrier_arrive_warp(memory.sums_empty + buffer.index);
+    if (row >= p.rows) continue;
+    float gate[4] = {gates.x, gates.y, gates.z, gates.w}, values[4] = {sums.x, sums.y, sums.z, sums.w};
+    int first = p.first_column + first_column(tile, kGateColumns) + column;
+#pragma unroll
+    for (int n = 0; n < 4; ++n) {
+      if (p.bias) gate[n] += p.bias[first + n], values[n] += p.bias[first + p.width() + n];
+      gate[n] = to_float(from_float<Out>(gate[n])), values[n] = to_float(from_float<Out>(values[n]));
+      values[n] *= activated(p.activation, gate[n]);
+    }
+    store(values, reinterpret_cast<Out*>(p.out) + int64_t(row) * p.out_columns + first);
+  }
+}
+
 /// `aligned`: four neighbouring columns of out, and of the residual, can be touched at once.
 template <class S, class Out>
 __global__ void __launch_bounds__(S::threads, 1) multiply_holding(NarrowProduct p, HeldWeight weight, bool aligned) {
@@ -250,6 +283,8 @@ __global__ void __launch_bounds__(S::threads, 1) multiply_holding(NarrowProduct 
     multiply_tiles<S>(p, memory);
   else if (warp == kRingWarps)
     copy_tiles<S>(p, weight, memory);
+  else if constexpr (S::gating)
+    finish_gated_tiles<S, Out>(p, memory);
   else
     finish_tiles<S, Out>(p, aligned, memory);
 #endif

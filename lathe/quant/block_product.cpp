@@ -81,14 +81,15 @@ Tensor multiply_blocks_normed(const Tensor& x, const InputNorm& norm, std::span<
   NormedProduct product{x, norm, epilogue.bias ? *epilogue.bias : Tensor(), epilogue.gate};
   Shape weight = shape_of(parts);
   bool packed = std::all_of(parts.begin(), parts.end(), [](const BlockMatrix& part) { return part.packed; });
-  bool one_kernel = normed_block_product_kernel.has_cuda() && is_one_kernel(product, weight[0]) && packed &&
-                    (parts.size() == 1 || !epilogue.gate);
+  bool one_kernel = normed_block_product_kernel.has_cuda() && has_kernel(product, weight[0], kMostNormedRows) &&
+                    packed && (parts.size() == 1 || !epilogue.gate);
   if (!one_kernel) {
     Tensor y = multiply_blocks(normalized(x, norm), parts, {.bias = epilogue.bias});
     return epilogue.gate ? gated_activate(y, *epilogue.gate) : y;
   }
   checked_product(x, weight, x.dtype(), {.bias = epilogue.bias});
-  Tensor out = take_in_turn(product, weight[0], gpu_workspace_bytes({.x = x, .parts = parts, .bias = product.bias}));
+  Tensor out =
+      take_in_turn(product, weight[0], gpu_workspace_bytes({.x = x, .parts = parts, .bias = product.bias})).out;
   Work work = work_of(product, weight[0]);
   for (const BlockMatrix& part : parts) work.bytes += part.blocks.bytes();
   normed_block_product_kernel(work, product, parts, out);

@@ -64,16 +64,18 @@ std::vector<std::tuple<int64_t, int64_t, int64_t, Purpose>> taken_by(const std::
   return all;
 }
 
-/// So that a step of one row fits a plan of several.
+/// So that a step of few rows fits a plan of more.
 TEST(NormedProduct, InOneKernelTakesTheMemoryThatItsPartsTake) {
   Runtime runtime(kGpu.as_meta(), Runtime::kUnbounded);
-  Operands operands({1, 64, 4096});
-  for (const NormedEpilogue& epilogue : {NormedEpilogue{}, {&operands.bias}, {&operands.bias, Activation::silu}}) {
-    NormedProduct product{operands.x, operands.norm, epilogue.bias ? operands.bias : Tensor(), epilogue.gate};
-    ASSERT_TRUE(is_one_kernel(product, 4096));
-    int64_t workspace = gpu_product_workspace_bytes(4096, DType::bf16, product.bias);
-    EXPECT_EQ(taken_by([&] { take_in_turn(product, 4096, workspace); }),
-              taken_by([&] { operands.run_one_by_one(epilogue); }));
+  for (int64_t rows : {kMostNormedRows, kMostGatedRows}) {
+    Operands operands({rows, 64, 4096});
+    for (const NormedEpilogue& epilogue : {NormedEpilogue{}, {&operands.bias}, {&operands.bias, Activation::silu}}) {
+      NormedProduct product{operands.x, operands.norm, epilogue.bias ? operands.bias : Tensor(), epilogue.gate};
+      ASSERT_TRUE(has_kernel(product, 4096, kMostGatedRows));
+      int64_t workspace = gpu_product_workspace_bytes(4096, DType::bf16, product.bias);
+      EXPECT_EQ(taken_by([&] { take_in_turn(product, 4096, workspace); }),
+                taken_by([&] { operands.run_one_by_one(epilogue); }));
+    }
   }
 }
 
@@ -87,10 +89,20 @@ std::vector<std::string> kernels_of(Runtime& runtime, const std::function<void()
 }
 
 /// Rows of one to eight packs a thread; a part of a piece of depth, whole ones; a tile of gates for some blocks,
-/// several for all.
+/// several for all; x in registers for 8, 16 and 32 rows, all of them or fewer.
 TEST_F(GpuNormedProduct, HasTheBitsOfItsPartsInOneKernel) {
   using enum Activation;
-  for (Sizes s : {Sizes{1, 64, 32}, {1, 576, 3072}, {1, 1000, 2560}, {1, 2048, 11264}}) {
+  for (Sizes s : {Sizes{1, 64, 32},
+                  {1, 576, 3072},
+                  {1, 1000, 2560},
+                  {1, 2048, 11264},
+                  {2, 200, 224},
+                  {8, 1032, 4320},
+                  {9, 1024, 2560},
+                  {16, 2048, 2560},
+                  {17, 576, 3072},
+                  {31, 1544, 1568},
+                  {32, 2048, 11264}}) {
     Runtime runtime(kGpu, 1 << 28);
     Operands operands(s);
     EXPECT_EQ(operands.at_once({}), operands.one_by_one({})) << s.columns;
@@ -104,7 +116,7 @@ TEST_F(GpuNormedProduct, HasTheBitsOfItsPartsInOneKernel) {
 }
 
 TEST_F(GpuNormedProduct, HasTheBitsOfItsPartsWhereOneKernelCannot) {
-  for (Sizes s : {Sizes{2, 2048, 64}, {1, 2056, 64}, {1, 60, 64}, {1, 64, 40}}) {
+  for (Sizes s : {Sizes{33, 2048, 64}, {2, 2056, 64}, {1, 60, 64}, {1, 64, 40}}) {
     Runtime runtime(kGpu, 1 << 28);
     Operands operands(s);
     NormedEpilogue epilogue{&operands.bias, Activation::silu};
@@ -112,13 +124,13 @@ TEST_F(GpuNormedProduct, HasTheBitsOfItsPartsWhereOneKernelCannot) {
   }
 }
 
-TEST_F(GpuNormedProduct, OfOneRowIsReplayedWhereMoreWereRehearsed) {
+TEST_F(GpuNormedProduct, OfFewRowsIsReplayedWhereMoreWereRehearsed) {
   auto step = [](const Operands& operands, int64_t rows) {
     Tensor x = operands.x.rows(0, rows), all[2];
     for (Tensor& y : all) y = matmul_normed(x, operands.norm, operands.packed, {&operands.bias, Activation::silu});
     return std::pair(all[0], all[1]);
   };
-  constexpr Sizes kSizes{9, 256, 512};
+  constexpr Sizes kSizes{kMostGatedRows + 1, 256, 512};
   Placement placement;
   {
     Runtime runtime(kGpu.as_meta(), Runtime::kUnbounded);
@@ -127,13 +139,15 @@ TEST_F(GpuNormedProduct, OfOneRowIsReplayedWhereMoreWereRehearsed) {
   }
   Runtime runtime(kGpu, 1 << 28);
   Operands operands(kSizes);
-  std::vector<float> first, second, expected = values_of(step(operands, 1).first);
-  replay(placement, [&] {
-    auto [a, b] = step(operands, 1);
-    first = values_of(a), second = values_of(b);
-  });
-  EXPECT_EQ(first, expected);
-  EXPECT_EQ(second, expected);
+  for (int64_t rows : {1, 8, 32}) {
+    std::vector<float> first, second, expected = values_of(step(operands, rows).first);
+    replay(placement, [&] {
+      auto [a, b] = step(operands, rows);
+      first = values_of(a), second = values_of(b);
+    });
+    EXPECT_EQ(first, expected);
+    EXPECT_EQ(second, expected);
+  }
 }
 
 }  // namespace
