@@ -67,7 +67,11 @@ void describe_directory(const std::string& from, const ModelConfig& config, Gguf
   if (!card.name.empty()) metadata.set_string("general.name", card.name);
   if (!card.license.empty()) metadata.set_string("general.license", card.license);
   Tokenizer tokenizer = Tokenizer::load(from);
-  add_gguf_tokenizer(tokenizer, config.vocab_size, metadata);
+  try {
+    add_gguf_tokenizer(tokenizer, config.vocab_size, metadata);
+  } catch (const Error& error) {
+    throw Error(text(from, ": ", error.what()));
+  }
   GenerationConfig generation = read_generation_config(from);
   add_gguf_sampling(generation, metadata);
   std::vector<int64_t> ends = end_token_ids(config);

@@ -137,7 +137,11 @@ void TensorFiles::add_directory(const fs::path& directory) {
     const fs::path file = directory / single, index = directory / text(single, ".index.json");
     if (fs::exists(file)) return add_file(file.string());
     if (!fs::exists(index)) continue;
-    for (const std::string& name : files_of_index(index.string())) add_file((directory / name).string());
+    for (const std::string& name : files_of_index(index.string())) {
+      require(fs::exists(directory / name), index.string(), " names ", name,
+              ", which is not beside it; fetch that file, too");
+      add_file((directory / name).string());
+    }
     return;
   }
   throw Error(text(path_, ": neither ", kSingle, " nor ", kIndex, " is there, nor ", kPyTorch));
