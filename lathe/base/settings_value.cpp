@@ -14,19 +14,22 @@ namespace {
 
 using Kind = SettingsValue::Kind;
 
-SettingsValue converted(const toml::node& node, const std::string& file) {
+constexpr int kDeepest = 32;  ///< parts of a name, tables and lists in each other
+
+SettingsValue converted(const toml::node& node, const std::string& file, int depth = 0) {
   SettingsValue value;
   value.where = text(file, ':', node.source().begin.line);
+  require(depth <= kDeepest, value.where, ": tables and lists more than ", kDeepest, " deep in each other");
   value.kind = Kind::other;
   if (const auto* table = node.as_table()) {
     value.kind = Kind::table;
     for (const auto& [key, member] : *table) {
-      value.items.push_back(converted(member, file));
+      value.items.push_back(converted(member, file, depth + 1));
       value.items.back().name = key.str();
     }
   } else if (const auto* array = node.as_array()) {
     value.kind = Kind::list;
-    for (const toml::node& item : *array) value.items.push_back(converted(item, file));
+    for (const toml::node& item : *array) value.items.push_back(converted(item, file, depth + 1));
   } else if (const auto* boolean = node.as_boolean()) {
     value.kind = Kind::boolean;
     value.boolean = boolean->get();
@@ -45,7 +48,6 @@ SettingsValue converted(const toml::node& node, const std::string& file) {
 
 /// Dotted keys nest without the parser's own limit, and every level costs stack when the tree is destroyed.
 void refuse_deep_keys(const std::string& toml, const std::string& file) {
-  constexpr int kDeepest = 32;
   int line = 1, dots = 0;
   for (char c : toml) {
     bool key = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
