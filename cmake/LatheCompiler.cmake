@@ -27,7 +27,9 @@ set(LATHE_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them (addres
 if(LATHE_SANITIZE)
   add_compile_options(-fsanitize=${LATHE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${LATHE_SANITIZE})
-  add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-free-nonheap-object>)  # GCC 12 sees some in std::vector
+  # GCC 12 sees some in std::vector, std::optional and std::function
+  add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-free-nonheap-object>
+                      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
 endif()
 if(LATHE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
